@@ -1,0 +1,356 @@
+"""Triangle meshes and point clouds: load, clean, normalise, sample, finish (post-process) and save.
+
+A point cloud is a `Mesh` whose `faces` is empty, so everything that takes an input takes both.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf", ".dae", ".3mf")
+POINT_SUFFIXES = (".xyz", ".npy")  # besides .ply and .obj without faces
+MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one (SPEC: load_mesh)
+
+
+class Mesh(NamedTuple):
+    """A triangle mesh, or a point cloud where there are no faces.
+
+    vertices: (V, 3) float32 (float64 from `load` and `clean`: small things far from the origin keep their shape)
+    faces: (F, 3) int32, counter-clockwise seen from outside; (0, 3) for a point cloud
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+
+    @property
+    def is_points(self) -> bool:
+        return len(self.faces) == 0
+
+
+class Placement(NamedTuple):
+    """Where a mesh was before `normalize`: normalised = (original - center) * scale."""
+
+    center: np.ndarray  # (3,) float64
+    scale: float
+
+    def apply(self, vertices: np.ndarray) -> np.ndarray:
+        """(V, 3) of the input's frame -> (V, 3) float32 of the normalised frame."""
+        return ((np.asarray(vertices, np.float64) - self.center) * self.scale).astype(np.float32)
+
+    def invert(self, vertices: np.ndarray) -> np.ndarray:
+        """(V, 3) of the normalised frame -> (V, 3) float64 at the input's place and scale."""
+        return np.asarray(vertices, np.float64) / self.scale + self.center
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Files
+
+
+def list_inputs(path: str | Path, suffixes: tuple[str, ...] = MESH_SUFFIXES + POINT_SUFFIXES) -> list[Path]:
+    """`path` itself if it is a file, else every file below that folder with one of `suffixes`, sorted.
+
+    Hidden files and folders are passed over. Raises ValueError where nothing is there or nothing fits.
+    """
+    path = Path(path)
+    if path.is_file():
+        if path.suffix.lower() not in suffixes:
+            raise ValueError(f"{path}: unknown kind of file {path.suffix!r}; expected one of {' '.join(suffixes)}")
+        return [path]
+    if not path.is_dir():
+        raise ValueError(f"{path}: no such file or folder")
+    found = []
+    for folder, subfolders, names in os.walk(path, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [Path(folder, n) for n in names if n[0] != "." and os.path.splitext(n)[1].lower() in suffixes]
+    if not found:
+        raise ValueError(f"{path}: no file in this folder has one of the suffixes {' '.join(suffixes)}")
+    return sorted(found)
+
+
+def load(path: str | Path) -> Mesh:
+    """Read a mesh (scene transforms applied, every instance its own copy) or a point cloud, as float64.
+
+    Raises ValueError naming the file: unreadable, neither faces nor points, NaN or infinite vertices, zero extent.
+    """
+    from meto.mesh import read_mesh
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    if suffix not in MESH_SUFFIXES + POINT_SUFFIXES:
+        raise ValueError(f"{path}: unknown kind of file {suffix!r}")
+    if suffix in POINT_SUFFIXES or (suffix in (".obj", ".ply") and not _declares_faces(path)):
+        mesh = Mesh(_read_points(path), np.zeros((0, 3), np.int32))
+    else:
+        vertices, faces = read_mesh(path)
+        mesh = Mesh(np.asarray(vertices, np.float64), np.asarray(faces, np.int32).reshape(-1, 3))
+    check(mesh, str(path))
+    return mesh
+
+
+def check(mesh: Mesh, name: str = "mesh") -> None:
+    """Raise ValueError (naming `name` and the value) for what nothing can be made from."""
+    vertices, faces = mesh
+    if len(vertices) == 0:
+        raise ValueError(f"{name}: neither faces nor points")
+    bad = np.flatnonzero(~np.isfinite(vertices).all(axis=1))
+    if len(bad):
+        raise ValueError(f"{name}: vertex {bad[0]} is {vertices[bad[0]].tolist()}; every coordinate must be finite")
+    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
+        raise ValueError(f"{name}: a face uses vertex {faces.max()} (or {faces.min()}) of {len(vertices)}")
+    used = vertices[np.unique(faces)] if len(faces) else vertices
+    extent = float(np.max(used.max(axis=0) - used.min(axis=0)))
+    if not 0 < extent < np.inf:
+        raise ValueError(f"{name}: its longest side is {extent}; nothing can be seen of it")
+
+
+def _declares_faces(path: Path) -> bool:
+    """Whether an .obj or .ply holds faces, told from its text or header (parsing would cost more)."""
+    with open(path, "rb") as file:
+        if path.suffix.lower() == ".obj":
+            return any(line.lstrip().startswith((b"f ", b"f\t")) for line in file)
+        for line in file:
+            words = line.split()
+            if words[:2] in ([b"element", b"face"], [b"element", b"tristrips"]) and words[2:] != [b"0"]:
+                return True
+            if words == [b"end_header"]:
+                return False
+    return True  # no header: let the reader say what is wrong
+
+
+def _read_points(path: Path) -> np.ndarray:
+    """(N, 3) float64 of .xyz (text, further columns ignored), .npy ((N, 3+) numbers), or .obj/.ply without faces."""
+    try:
+        if path.suffix.lower() == ".npy":
+            points = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() == ".xyz":
+            text = path.read_text(encoding="utf-8", errors="strict").replace(",", " ")
+            points = np.loadtxt(text.splitlines(), ndmin=2)
+        else:
+            import trimesh
+
+            points = getattr(trimesh.load(path, process=False), "vertices", np.zeros((0, 3)))
+    except Exception as error:  # each reader has its own kinds; all of them mean that the file is no point cloud
+        raise ValueError(f"{path}: cannot be read as a point cloud ({type(error).__name__}: {error})") from error
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: a point cloud is (N, 3) numbers, this is {points.shape} of {points.dtype}")
+    return points[:, :3].astype(np.float64)
+
+
+def save(path: str | Path, mesh: Mesh) -> None:
+    """Write a mesh or a point cloud in the format of the suffix, under a temporary name first, so no half file is seen.
+
+    Raises ValueError for a suffix that nothing here writes.
+    """
+    path = Path(path)
+    data = _encode_file(path, mesh)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _encode_file(path: Path, mesh: Mesh) -> bytes:
+    import trimesh
+
+    suffix = path.suffix.lower()
+    if suffix == ".obj":  # trimesh rounds to 8 decimals, which eats small meshes
+        lines = ["v {:.9g} {:.9g} {:.9g}".format(*v) for v in mesh.vertices.tolist()]
+        lines += ["f {} {} {}".format(*f) for f in (mesh.faces + 1).tolist()]
+        return ("\n".join(lines) + "\n").encode()
+    if suffix == ".xyz":
+        return ("\n".join("{:.9g} {:.9g} {:.9g}".format(*v) for v in mesh.vertices.tolist()) + "\n").encode()
+    cloud = mesh.is_points
+    thing = trimesh.PointCloud(mesh.vertices) if cloud else trimesh.Trimesh(*mesh, process=False)
+    try:
+        data = thing.export(file_type=suffix[1:])
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path}: a {'point cloud' if cloud else 'mesh'} cannot be written as {suffix!r}") from error
+    if isinstance(data, str):
+        return data.encode()
+    if not isinstance(data, bytes):  # .gltf is several files
+        raise ValueError(f"{path}: {suffix!r} is written as several files; take a format of one, .glb for example")
+    return data
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Place, scale, surface
+
+
+def clean(mesh: Mesh) -> Mesh:
+    """Merge vertices closer than 1e-4 of the longest side, drop degenerate and duplicate faces and unused vertices.
+
+    Raises ValueError where no face is left. A point cloud comes back as it is.
+    """
+    from meto.mesh import clean_mesh
+
+    if mesh.is_points:
+        return mesh
+    center, half = _box(mesh.vertices[np.unique(mesh.faces)])
+    vertices, faces = clean_mesh((mesh.vertices - center) / (2 * half), mesh.faces, merge_distance=MERGE_DISTANCE)
+    if len(faces) == 0:
+        raise ValueError(f"all {len(mesh.faces)} faces are degenerate")
+    return Mesh(vertices.astype(np.float64) * (2 * half) + center, faces.astype(np.int32))
+
+
+def normalize(mesh: Mesh, bound: float = 0.95) -> tuple[Mesh, Placement]:
+    """Centre of the bounding box to the origin, longest side to 2 * bound; float32, and the way back.
+
+    Raises ValueError for zero extent.
+    """
+    center, half = _box(mesh.vertices)
+    placement = Placement(center, bound / half)
+    return Mesh(placement.apply(mesh.vertices), mesh.faces), placement
+
+
+def _box(vertices: np.ndarray) -> tuple[np.ndarray, float]:
+    """Bounding box: centre (3,) and half the longest side, float64."""
+    low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
+    half = float((high - low).max()) / 2
+    if not half > 0:
+        raise ValueError(f"the mesh's longest side is {2 * half}; it cannot be normalised")
+    return (low + high) / 2, half
+
+
+def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, 3) float32 points, uniform over the surface (square-root parametrisation of a triangle).
+
+    Of a point cloud: its own points, none twice before each is there once.
+    Raises ValueError for a surface without area.
+    """
+    vertices, faces = np.asarray(mesh.vertices, np.float32), mesh.faces
+    if mesh.is_points:
+        rounds = -(-count // len(vertices))
+        picks = np.concatenate([rng.permutation(len(vertices)) for _ in range(rounds)])
+        return vertices[picks[:count]]
+    a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
+    u, v = b - a, c - a  # (F, 3)
+    cumulative = np.cumsum(np.linalg.norm(np.cross(u, v), axis=1).astype(np.float64))
+    if not cumulative[-1] > 0:
+        raise ValueError(f"the surface of {len(faces)} faces has no area to sample")
+    face = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
+    face = np.minimum(face, len(faces) - 1)  # rounding can reach the end
+    root, share = np.sqrt(rng.random((count, 1), np.float32)), rng.random((count, 1), np.float32)
+    return a[face] + root * ((1 - share) * u[face] + share * v[face])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Post-processing of generated meshes
+
+
+def finish(mesh: Mesh) -> Mesh:
+    """The post-processing of a generated mesh (SPEC 2 "Sampling"): every step of `FINISH_STEPS` in order."""
+    for step in FINISH_STEPS.values():
+        mesh = step(mesh)
+    return mesh
+
+
+def merge_vertices(mesh: Mesh) -> Mesh:
+    """One vertex for each position: decoded meshes write every vertex anew, at positions that coincide exactly."""
+    if len(mesh.vertices) == 0:
+        return mesh
+    first, label = unique_rows(mesh.vertices + 0.0)  # + 0.0: minus zero is zero
+    return Mesh(mesh.vertices[first], label[mesh.faces].astype(np.int32))
+
+
+def drop_degenerate(mesh: Mesh) -> Mesh:
+    """Without the faces of no area: a repeated vertex, or three in a line."""
+    a, b, c = (mesh.vertices[mesh.faces[:, j]].astype(np.float64) for j in range(3))
+    doubled_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    longest = np.maximum(np.maximum(((b - a) ** 2).sum(1), ((c - b) ** 2).sum(1)), ((a - c) ** 2).sum(1))
+    return Mesh(mesh.vertices, mesh.faces[doubled_area > 1e-6 * longest])  # height over base, so of any scale
+
+
+def drop_duplicates(mesh: Mesh) -> Mesh:
+    """Each set of three vertices once, whichever way round it is written; the first of them stays."""
+    first, _ = unique_rows(np.sort(mesh.faces, axis=1))
+    return Mesh(mesh.vertices, mesh.faces[np.sort(first)])
+
+
+def drop_unused_vertices(mesh: Mesh) -> Mesh:
+    used, faces = np.unique(mesh.faces, return_inverse=True)
+    return Mesh(mesh.vertices[used], faces.reshape(-1, 3).astype(np.int32))
+
+
+def orient(mesh: Mesh) -> Mesh:
+    """Neighbouring faces the same way round, and each component outward (positive volume seen from its own centre).
+
+    Works on any mesh: edges of one or of more than two faces join nothing, a surface with one side (Moebius) stays.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    faces = mesh.faces
+    count = len(faces)
+    if count == 0:
+        return mesh
+    left, right, agree = _shared_edges(faces)
+    # Every face has two nodes, as it is (f) and flipped (f + count); an edge joins those that go together.
+    other = np.where(agree, right, right + count)
+    mirror = np.where(agree, right + count, right)
+    rows, columns = np.concatenate([left, left + count]), np.concatenate([other, mirror])
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(2 * count, 2 * count))
+    _, label = connected_components(graph, directed=False)
+    side, flipped = label[:count], label[count:]
+    component = np.minimum(side, flipped)
+    flip = flipped < side  # the flipped node is with the component's first face as it is; never for one-sided surfaces
+    volumes = _signed_volumes(mesh, component)
+    volume = np.bincount(component, weights=np.where(flip, -volumes, volumes))
+    inward = volume < -1e-6 * np.bincount(component, weights=np.abs(volumes))  # flat ones stay: their sign is rounding
+    return Mesh(mesh.vertices, flip_faces(faces, flip ^ inward[component]))
+
+
+def flip_faces(faces: np.ndarray, flip: np.ndarray | bool = True) -> np.ndarray:
+    """The faces with those of the mask `flip` (F,) turned over; the first vertex stays first."""
+    return np.where(np.reshape(flip, (-1, 1)), faces[:, [0, 2, 1]], faces)
+
+
+def _shared_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges of exactly two faces: (E,) one face, (E,) the other, (E,) whether these run along it in opposite ways."""
+    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)  # (3F, 2), face = row // 3
+    forward = edges[:, 0] < edges[:, 1]
+    _, label = unique_rows(np.sort(edges, axis=1))
+    order = np.argsort(label, kind="stable")
+    starts = np.flatnonzero(np.bincount(label)[label[order]] == 2)[::2]
+    one, two = order[starts], order[starts + 1]
+    return one // 3, two // 3, forward[one] != forward[two]
+
+
+def _signed_volumes(mesh: Mesh, component: np.ndarray) -> np.ndarray:
+    """(F,) six times the volume of each face's tetrahedron to the mean of its component's face centres."""
+    corners = mesh.vertices[mesh.faces].astype(np.float64)  # (F, 3, 3)
+    faces_in = np.maximum(np.bincount(component), 1)
+    centers = [np.bincount(component, weights=corners[:, :, axis].mean(axis=1)) / faces_in for axis in range(3)]
+    a, b, c = (corners - np.stack(centers, axis=1)[component][:, None]).transpose(1, 0, 2)
+    return np.einsum("fi,fi->f", a, np.cross(b, c))
+
+
+def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(first, label) of (N, K) rows: the input index of each different row's first occurrence, and each row's number.
+
+    What np.unique(axis=0) does, an order of magnitude faster.
+    """
+    order = np.lexsort(rows.T)
+    ordered = rows[order]
+    new = np.ones(len(rows), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    label = np.empty(len(rows), np.int64)
+    label[order] = np.cumsum(new) - 1
+    return order[new], label  # lexsort is stable: the first of equal rows comes first
+
+
+FINISH_STEPS: dict[str, Callable[[Mesh], Mesh]] = {
+    "merge_vertices": merge_vertices,
+    "drop_degenerate": drop_degenerate,
+    "drop_duplicates": drop_duplicates,
+    "drop_unused_vertices": drop_unused_vertices,
+    "orient": orient,
+}
+"""By name and in order, so that a caller can leave one out or count what each removes."""
