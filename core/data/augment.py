@@ -1,0 +1,108 @@
+"""What training does to a mesh before it is seen: mirror, stretch, decimate, rotate, scale; and noise on its points.
+
+All randomness comes from the generator that is handed in, so a sample is a function of that generator's seed alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.data.mesh import Mesh, drop_degenerate, drop_duplicates, drop_unused_vertices, flip_faces, normalize
+
+EVAL_BOUND = 0.95
+TRAIN_BOUNDS = (0.75, 0.95)
+JITTER = 0.01
+DECIMATE_MIN_FACES = 200  # smaller meshes are already as simple as they should be
+DECIMATE_FLOOR = 100
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    use_decimate_aug: bool = True
+    """Half of the time, simplify a mesh of 200 faces or more to a quarter of its faces (at least 100) or more."""
+    use_scale_aug: bool = True
+    """Scale each mesh to a random 0.75 to 0.95 of the cube; off: always 0.95."""
+    use_rotate_aug: bool = True
+    """Turn each mesh about the y axis by a random multiple of rotate_step."""
+    rotate_step: int = 30
+    """Step of use_rotate_aug in degrees; a divisor of 360. At 90 walls stay along the axes."""
+    use_jitter_aug: bool = True
+    """Half of the time, move each point of the cloud by N(0, 0.01)."""
+    use_mirror_aug: bool = False
+    """Half of the time, mirror the mesh left to right."""
+    use_stretch_aug: bool = False
+    """Stretch each axis by its own random factor, at most stretch_limit either way."""
+    stretch_limit: float = 1.35
+    """Largest factor of use_stretch_aug; its inverse is the smallest."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rotate_step <= 360 or 360 % self.rotate_step:
+            raise ValueError(f"--rotate_step {self.rotate_step}: must be a divisor of 360")
+        if not 1 <= self.stretch_limit <= 4:
+            raise ValueError(f"--stretch_limit {self.stretch_limit}: must be from 1 to 4")
+
+
+def augment(mesh: Mesh, config: AugmentConfig, rng: np.random.Generator, max_faces: int | None = None) -> Mesh:
+    """A random variant of a triangle mesh, normalised (SPEC 4 "Augmentation"); orientation is kept.
+
+    A mesh of more than `max_faces` faces is always decimated, to that many at most (give or take the decimator's few).
+    """
+    if config.use_mirror_aug and rng.random() < 0.5:
+        mesh = mirror(mesh)
+    if config.use_stretch_aug:
+        limit = np.log(config.stretch_limit)
+        mesh = Mesh(mesh.vertices * np.exp(rng.uniform(-limit, limit, 3)), mesh.faces)
+    if max_faces is not None and len(mesh.faces) > max_faces:
+        mesh = decimate(mesh, int(rng.integers(min(decimate_floor(mesh), max_faces), max_faces + 1)))
+    elif config.use_decimate_aug and len(mesh.faces) >= DECIMATE_MIN_FACES and rng.random() < 0.5:
+        mesh = decimate(mesh, int(rng.integers(decimate_floor(mesh), len(mesh.faces))))
+    if config.use_rotate_aug:
+        mesh = rotate(mesh, config.rotate_step * int(rng.integers(360 // config.rotate_step)))
+    bound = float(rng.uniform(*TRAIN_BOUNDS)) if config.use_scale_aug else EVAL_BOUND
+    return normalize(mesh, bound)[0]
+
+
+def jitter(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Half of the time the (N, 3) points as they are, else each moved by N(0, 0.01): scans are never exact."""
+    if rng.random() < 0.5:
+        return points
+    return points + rng.standard_normal(points.shape, np.float32) * np.float32(JITTER)
+
+
+def rotate(mesh: Mesh, degrees: float) -> Mesh:
+    """About the y axis, counter-clockwise seen from above."""
+    if degrees % 360 == 0:
+        return mesh
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    matrix = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]], np.float32)  # for row vectors
+    return Mesh(mesh.vertices.astype(np.float32) @ matrix, mesh.faces)
+
+
+def mirror(mesh: Mesh) -> Mesh:
+    """x to -x, the faces turned over so that they face outward still; rotations make any other upright mirror of it."""
+    return Mesh(mesh.vertices * np.array([-1, 1, 1], np.float32), flip_faces(mesh.faces))
+
+
+def decimate_floor(mesh: Mesh) -> int:
+    """The fewest faces that augmentation decimates this mesh to."""
+    return max(DECIMATE_FLOOR, len(mesh.faces) // 4)
+
+
+def decimate(mesh: Mesh, target: int) -> Mesh:
+    """About `target` faces by quadric edge collapse; the mesh itself where nothing sound comes out.
+
+    Not for several threads at once: the library keeps its mesh in a global.
+    """
+    import fast_simplification
+
+    vertices, faces = fast_simplification.simplify(
+        np.ascontiguousarray(mesh.vertices, np.float64), np.ascontiguousarray(mesh.faces, np.int32), target_count=target
+    )
+    simpler = tidy(Mesh(vertices.astype(np.float32), faces.astype(np.int32)))
+    sound = len(simpler.faces) > 0 and bool(np.isfinite(simpler.vertices).all())
+    return simpler if sound else mesh
+
+
+def tidy(mesh: Mesh) -> Mesh:
+    """Without the degenerate and duplicate faces that collapsing edges or quantising leaves."""
+    return drop_unused_vertices(drop_duplicates(drop_degenerate(mesh)))
