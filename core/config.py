@@ -1,0 +1,131 @@
+"""Presets and command line: the parts' options, composed and checked, as flat flags of one sub-command a preset."""
+
+import sys
+from dataclasses import dataclass, field, replace
+
+from core.data.augment import AugmentConfig
+from core.data.dataset import DataConfig
+from core.inference.generator import InferConfig
+from core.model.arae import ArAEConfig
+from core.model.decoder import DecoderConfig
+from core.model.point_encoder import PointEncoderConfig
+from core.tokens import TokenizerConfig
+from core.training.trainer import TrainConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every option of a run."""
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ArAEConfig = field(default_factory=ArAEConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    test: InferConfig = field(default_factory=InferConfig)
+
+    def __post_init__(self):
+        shortest = 9  # tokens of one face
+        if self.model.decoder.max_seq_length < shortest:
+            raise ValueError(
+                f"--max_seq_length {self.model.decoder.max_seq_length}: a single face takes {shortest} tokens"
+            )
+
+
+def point_model(points: PointEncoderConfig, decoder: DecoderConfig, **options) -> ArAEConfig:
+    """A point-conditioned model with face counts; `num_cond_tokens` follows from its latent."""
+    num_cond_tokens = points.point_latent_size + 1
+    return ArAEConfig(points, decoder, "point", num_cond_tokens, use_num_face_cond=True, **options)
+
+
+ARAE = Config(
+    model=point_model(
+        PointEncoderConfig(),
+        DecoderConfig(max_seq_length=40960, hidden_dim=1536, num_layers=24, num_heads=16),
+    ),
+    data=DataConfig(max_face_length=4000),
+    train=TrainConfig(batch_size=4, lr=1e-5, warmup_ratio=0.0, num_epochs=100),
+)
+
+# Trains within hours on two cores; the weights in pretrained/ArAE-tiny are of this preset.
+ARAE_TINY = Config(
+    tokenizer=TokenizerConfig(discrete_bins=128),
+    model=point_model(
+        PointEncoderConfig(
+            point_num=1024, point_hidden_dim=256, point_num_heads=4, point_latent_size=64, point_latent_dim=64
+        ),
+        DecoderConfig(max_seq_length=1280, hidden_dim=256, num_layers=6, num_heads=4, dropout=0.0),
+    ),
+    data=DataConfig(max_face_length=200, augment=AugmentConfig(use_mirror_aug=True, use_stretch_aug=True)),
+    train=TrainConfig(batch_size=16, lr=1e-3, warmup_ratio=0.02, num_epochs=100),
+    test=InferConfig(test_num_face=(200,)),
+)
+
+# The smallest model that is still all of the system: for tests, and to see a change train within a minute.
+ARAE_NANO = Config(
+    tokenizer=TokenizerConfig(discrete_bins=64),
+    model=point_model(
+        PointEncoderConfig(
+            point_num=256, point_hidden_dim=64, point_num_heads=4, point_latent_size=16, point_latent_dim=32
+        ),
+        DecoderConfig(max_seq_length=512, hidden_dim=96, num_layers=3, num_heads=4, dropout=0.0),
+    ),
+    data=DataConfig(max_face_length=80),
+    train=TrainConfig(batch_size=4, lr=2e-3, warmup_ratio=0.02, num_epochs=100),
+    test=InferConfig(test_num_face=(80,)),
+)
+
+PRESETS: dict[str, tuple[str, Config]] = {
+    "ArAE": ("full size, as published: 24 layers of 1536, 512 bins, up to 4,000 faces", ARAE),
+    "ArAE-tiny": ("for the CPU: 6 layers of 256, 128 bins, up to 200 faces; its weights ship", ARAE_TINY),
+    "ArAE-nano": ("the smallest, for tests: 3 layers of 96, 64 bins, up to 80 faces", ARAE_NANO),
+}
+
+
+def parse_cli(description: str, args: list[str] | None = None) -> tuple[str, Config]:
+    """The preset's name and the options of a command line.
+
+    Args:
+        description: for --help.
+        args: words after the script's name; None takes them from the process.
+
+    Raises:
+        ValueError: an unknown preset, or options that contradict each other.
+    """
+    import tyro
+
+    args = sys.argv[1:] if args is None else args
+    if args and not args[0].startswith("-") and args[0] not in PRESETS:
+        raise ValueError(f"unknown preset {args[0]!r}: it is one of {', '.join(PRESETS)}")
+    config = tyro.extras.overridable_config_cli(
+        PRESETS,
+        description=description,
+        args=args,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
+        use_underscores=True,
+    )
+    return args[0], config
+
+
+def with_overrides(config: Config, **values) -> Config:
+    """The config with leaf options replaced by name, whatever part they belong to.
+
+    Raises:
+        ValueError: no part has an option of that name.
+    """
+    taken: set[str] = set()
+    config = _override(config, values, taken)
+    if unknown := values.keys() - taken:
+        raise ValueError(f"no option is called {', '.join(sorted(unknown))}")
+    return config
+
+
+def _override(part, values: dict, taken: set[str]):
+    changes = {}
+    for name in part.__dataclass_fields__:
+        value = getattr(part, name)
+        if hasattr(value, "__dataclass_fields__"):
+            changes[name] = _override(value, values, taken)
+        elif name in values:
+            changes[name] = values[name]
+            taken.add(name)
+    return replace(part, **changes)

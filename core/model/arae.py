@@ -1,0 +1,183 @@
+"""ArAE, the auto-regressive auto-encoder: condition -> tokens of an artistic mesh (EdgeRunner, arXiv 2409.18114)."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.model.decoder import DecoderConfig, MeshDecoder
+from core.model.image_encoder import encode_images, freeze, load_image_encoder, no_grad_if
+from core.model.layers import LAYER_NORM_EPS
+from core.model.point_encoder import PointEncoder, PointEncoderConfig
+from core.tokens import BOS, PAD
+
+FACE_COUNT_BOUNDS = (0, 1000, 2000, 4000, 8000)
+NUM_FACE_BUCKETS = 10  # rows of the embedding; six are used, as in the reference's checkpoints
+IMAGE_TOKENS = 257
+
+
+@dataclass(frozen=True)
+class ArAEConfig:
+    point_encoder: PointEncoderConfig = field(default_factory=PointEncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    cond_mode: Literal["point", "point_latent", "image", "none"] = "image"
+    """What the mesh is generated from: a point cloud, its latent, an image, or nothing."""
+    num_cond_tokens: int = IMAGE_TOKENS
+    """Condition tokens before BOS, the face-count token included."""
+    image_encoder: str = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+    """Image tower of --cond_mode image: a hub id or a local folder."""
+    freeze_encoder: bool = False
+    """Keep the image tower's weights as they are."""
+    use_num_face_cond: bool = False
+    """Condition on the face count as well, by its bucket."""
+    nof_dropout_ratio: float = 0.2
+    """Share of training samples whose face count is withheld."""
+
+    def __post_init__(self):
+        if self.freeze_encoder and self.cond_mode != "image":
+            raise ValueError(f"--freeze_encoder is for --cond_mode image only; it is {self.cond_mode} here")
+        if self.cond_mode != "image":  # a tower of another size may give another number of tokens
+            expected = self.expected_cond_tokens()
+            if self.num_cond_tokens != expected:
+                raise ValueError(
+                    f"--num_cond_tokens {self.num_cond_tokens}: --cond_mode {self.cond_mode} with these options "
+                    f"makes {expected}"
+                )
+        if not 0 <= self.nof_dropout_ratio <= 1:
+            raise ValueError(f"--nof_dropout_ratio {self.nof_dropout_ratio}: a probability in [0, 1] is needed")
+
+    def expected_cond_tokens(self) -> int:
+        """Condition tokens that the other options make."""
+        latent_size = self.point_encoder.point_latent_size
+        sizes = {"point": latent_size, "point_latent": latent_size, "image": IMAGE_TOKENS, "none": 0}
+        return sizes[self.cond_mode] + int(self.use_num_face_cond)
+
+
+class ArAEOutput(NamedTuple):
+    """What a training step needs and what its metrics are made from.
+
+    Attributes:
+        loss: mean cross-entropy plus the weighted latent penalty; its parts are `loss_ce` and `loss_kl` (un-weighted).
+        logits: (M, vocab) at the M positions that predict a mesh token or EOS.
+        labels: (M,) those tokens, sequence after sequence.
+    """
+
+    loss: Tensor
+    loss_ce: Tensor
+    loss_kl: Tensor
+    logits: Tensor
+    labels: Tensor
+
+
+def face_count_bucket(num_faces: Tensor) -> Tensor:
+    """Bucket of each face count: 0 unknown (n <= 0), 1: <= 1000, 2: <= 2000, 3: <= 4000, 4: <= 8000, 5: more."""
+    return torch.bucketize(num_faces, torch.tensor(FACE_COUNT_BOUNDS, device=num_faces.device))
+
+
+class ArAE(nn.Module):
+    """Point cloud, latent, image or nothing -> mesh tokens.
+
+    Args:
+        config: sizes and condition.
+        vocab_size: ids of the tokenizer, PAD, BOS and EOS included.
+    """
+
+    def __init__(self, config: ArAEConfig, vocab_size: int):
+        super().__init__()
+        self.config = config
+        dim = config.decoder.hidden_dim
+        cond_dim = config.point_encoder.point_latent_dim
+        if config.cond_mode == "point":
+            self.point_encoder = PointEncoder(config.point_encoder)
+        elif config.cond_mode == "image":
+            self.image_encoder = load_image_encoder(config.image_encoder)
+            cond_dim = self.image_encoder.config.hidden_size  # type: ignore[union-attr, assignment]
+            if config.freeze_encoder:
+                freeze(self.image_encoder)
+        if config.cond_mode != "none":
+            self.proj_cond = nn.Linear(cond_dim, dim)
+            self.norm_cond = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        if config.use_num_face_cond:
+            self.embed_num_face = nn.Embedding(NUM_FACE_BUCKETS, dim)
+        self.mesh_decoder = MeshDecoder(config.decoder, vocab_size, config.num_cond_tokens)
+
+    def encode(
+        self, points: Tensor | None = None, latents: Tensor | None = None, images: Tensor | None = None
+    ) -> Tensor | None:
+        """What the condition tokens are projected from: the latent (B, L, D), image tokens, or None.
+
+        Args:
+            points: (B, N, 3) in [-1, 1], for `cond_mode` point.
+            latents: (B, L, D), for `point_latent`; also taken by `point` in place of points.
+            images: (B, 3, H, W) in [0, 1], for `image`.
+        """
+        mode = self.config.cond_mode
+        if mode == "none":
+            return None
+        if mode in ("point", "point_latent") and latents is not None:
+            return latents
+        if mode == "point" and points is not None:
+            return self.point_encoder(points)
+        if mode == "image" and images is not None:
+            with no_grad_if(self.config.freeze_encoder):
+                return encode_images(self.image_encoder, images)
+        raise ValueError(f"a model with cond_mode {mode} needs its condition, and got none")
+
+    def condition(self, encoded: Tensor | None, num_faces: Tensor) -> Tensor:
+        """Condition tokens (B, num_cond_tokens, C) from `encode`'s result and the face counts (B,)."""
+        tokens = []
+        if encoded is not None:
+            tokens.append(self.norm_cond(self.proj_cond(encoded)))
+        if self.config.use_num_face_cond:
+            tokens.append(self.embed_num_face(face_count_bucket(num_faces)).unsqueeze(1))
+        if not tokens:
+            weight = self.mesh_decoder.lm_head.weight
+            return weight.new_empty(len(num_faces), 0, weight.shape[1])
+        return torch.cat(tokens, dim=1)
+
+    def drop_face_counts(self, num_faces: Tensor) -> Tensor:
+        """Withhold a share `nof_dropout_ratio` of the face counts while training, so that sampling can do without."""
+        if not self.training or not self.config.use_num_face_cond:
+            return num_faces
+        dropped = torch.rand(num_faces.shape, device=num_faces.device) < self.config.nof_dropout_ratio
+        return num_faces.masked_fill(dropped, 0)
+
+    def hidden_states(self, ids: Tensor, num_faces: Tensor, encoded: Tensor | None) -> Tensor:
+        """Decoder states (B, num_cond_tokens + T, C) of ids (B, T) after the condition."""
+        condition = self.condition(encoded, self.drop_face_counts(num_faces))
+        return self.mesh_decoder(condition, ids)
+
+    def forward(
+        self,
+        ids: Tensor,
+        num_faces: Tensor,
+        points: Tensor | None = None,
+        latents: Tensor | None = None,
+        images: Tensor | None = None,
+    ) -> ArAEOutput:
+        """Losses of a batch (SPEC of the loss: arXiv 2409.18114, section 3.2).
+
+        Args:
+            ids: (B, T) [BOS, mesh tokens, EOS, PAD ...].
+            num_faces: (B,) face counts; <= 0 is unknown.
+            points, latents, images: the condition, see `encode`.
+        """
+        encoded = self.encode(points, latents, images)
+        # No label lies beyond the last token, so its state is not needed.
+        hidden = self.hidden_states(ids[:, :-1], num_faces, encoded)[:, -(ids.shape[1] - 1) :]
+        targets = ids[:, 1:]
+        is_label = (targets != PAD) & (targets != BOS)
+        labels = targets[is_label]
+        logits = self.mesh_decoder.lm_head(hidden[is_label])  # (M, vocab): the head runs only where labels are
+        loss_ce = F.cross_entropy(logits.float(), labels)
+        loss_kl = self.latent_penalty(encoded)
+        loss = loss_ce + self.config.point_encoder.kl_weight * loss_kl
+        return ArAEOutput(loss, loss_ce, loss_kl, logits, labels)
+
+    def latent_penalty(self, encoded: Tensor | None) -> Tensor:
+        """0.5 * sum(latent^2) over the batch: the part of a KL term that a deterministic latent keeps."""
+        if self.config.cond_mode != "point" or encoded is None:
+            return torch.zeros((), device=self.mesh_decoder.lm_head.weight.device)
+        return 0.5 * encoded.float().square().sum()

@@ -1,0 +1,154 @@
+"""Auto-regressive decoder of mesh tokens: a post-norm transformer in OPT's shape (arXiv 2205.01068).
+
+Parameter names are those of the reference's checkpoints, which therefore load as they are.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from core.model.layers import LAYER_NORM_EPS, attention, merge_heads, split_heads
+
+# The reference's position table has these rows to spare: its checkpoints' shapes depend on it.
+SPARE_POSITIONS = 10
+INIT_STD = 0.02
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    max_seq_length: int = 10240
+    """Longest mesh in tokens, without BOS, EOS and the condition."""
+    hidden_dim: int = 1024
+    """Width of the decoder."""
+    intermediate_dim: int | None = None
+    """Width of its MLPs; None is 4 x hidden_dim."""
+    num_layers: int = 24
+    """Layers of the decoder."""
+    num_heads: int = 16
+    """Attention heads of the decoder."""
+    dropout: float = 0.1
+    """Dropout on both branches of each layer while training."""
+
+    def __post_init__(self):
+        if self.hidden_dim % self.num_heads:
+            raise ValueError(f"--hidden_dim {self.hidden_dim} is not divisible by --num_heads {self.num_heads}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"--dropout {self.dropout}: a probability in [0, 1) is needed")
+
+
+class KVCache:
+    """Keys and values of every layer, allocated once for a whole generation.
+
+    Attributes:
+        length: positions filled so far, the same for every sequence of the batch.
+    """
+
+    def __init__(self, config: DecoderConfig, batch: int, capacity: int, like: Tensor):
+        head_dim = config.hidden_dim // config.num_heads
+        shape = (config.num_layers, batch, config.num_heads, capacity, head_dim)
+        self.keys = like.new_empty(shape)
+        self.values = like.new_empty(shape)
+        self.length = 0
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store k and v (B, H, T, D) of a layer after the filled positions; returns all (B, H, length + T, D)."""
+        end = self.length + k.shape[2]
+        self.keys[layer, :, :, self.length : end] = k
+        self.values[layer, :, :, self.length : end] = v
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+
+class SelfAttention(nn.Module):
+    """Causal multi-head self-attention with biases."""
+
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.k_proj = nn.Linear(dim, dim)
+        self.v_proj = nn.Linear(dim, dim)
+        self.q_proj = nn.Linear(dim, dim)
+        self.out_proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
+        q, k, v = (split_heads(proj(x), self.num_heads) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        if cache is not None:
+            k, v = cache.append(layer, k, v)
+        return self.out_proj(merge_heads(attention(q, k, v, causal=True)))
+
+
+class DecoderLayer(nn.Module):
+    """x = LN(x + attn(x)); x = LN(x + mlp(x)): the post-norm of the original transformer."""
+
+    def __init__(self, config: DecoderConfig):
+        super().__init__()
+        dim = config.hidden_dim
+        self.dropout = config.dropout
+        self.self_attn = SelfAttention(dim, config.num_heads)
+        self.self_attn_layer_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.fc1 = nn.Linear(dim, config.intermediate_dim or 4 * dim)
+        self.fc2 = nn.Linear(config.intermediate_dim or 4 * dim, dim)
+        self.final_layer_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+
+    def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
+        attended = F.dropout(self.self_attn(x, layer, cache), self.dropout, self.training)
+        x = self.self_attn_layer_norm(x + attended)
+        hidden = F.dropout(self.fc2(F.relu(self.fc1(x))), self.dropout, self.training)
+        return self.final_layer_norm(x + hidden)
+
+
+class Transformer(nn.Module):
+    """Token and position embeddings and the stack of layers; positions count from the first condition token."""
+
+    def __init__(self, config: DecoderConfig, vocab_size: int, num_cond_tokens: int):
+        super().__init__()
+        num_positions = config.max_seq_length + num_cond_tokens + SPARE_POSITIONS
+        self.embd = nn.Embedding(vocab_size, config.hidden_dim)
+        self.embed_positions = nn.Embedding(num_positions, config.hidden_dim)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
+        self.checkpointing = False
+
+    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Embedded inputs (B, T, C) at the positions after the cache's -> hidden states (B, T, C)."""
+        start = cache.length if cache is not None else 0
+        end = start + x.shape[1]
+        if end > self.embed_positions.num_embeddings:
+            raise ValueError(
+                f"a sequence of {end} tokens, condition included, does not fit the decoder's "
+                f"{self.embed_positions.num_embeddings} positions: raise --max_seq_length"
+            )
+        x = x + self.embed_positions.weight[start:end]
+        for i, layer in enumerate(self.layers):
+            if self.checkpointing and self.training:
+                x = checkpoint(layer, x, use_reentrant=False)
+            else:
+                x = layer(x, i, cache)
+        if cache is not None:
+            cache.length = end
+        return x
+
+
+class MeshDecoder(nn.Module):
+    """The transformer and its language-model head (no bias, not tied to the token embedding)."""
+
+    def __init__(self, config: DecoderConfig, vocab_size: int, num_cond_tokens: int):
+        super().__init__()
+        self.config = config
+        self.model = Transformer(config, vocab_size, num_cond_tokens)
+        self.lm_head = nn.Linear(config.hidden_dim, vocab_size, bias=False)
+        self.apply(_init_weights)
+        for layer in self.model.layers:
+            nn.init.normal_(layer.self_attn.out_proj.weight, std=INIT_STD / (2 * config.num_layers) ** 0.5)
+
+    def forward(self, condition: Tensor, ids: Tensor) -> Tensor:
+        """Condition tokens (B, S, C) followed by ids (B, T) -> hidden states (B, S + T, C) before the head."""
+        return self.model(torch.cat([condition, self.model.embd(ids)], dim=1))
+
+
+def _init_weights(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=INIT_STD)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
