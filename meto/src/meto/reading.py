@@ -1,0 +1,113 @@
+"""Mesh files to arrays. The only place that knows trimesh, which is imported on the first call (that takes a while)."""
+
+import json
+import os
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_MIN_UNBACKED_VALUES = 1 << 20
+
+
+def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """All meshes of a file as one: vertices (V, 3) float64 in the file's units, faces (F, 3) int32, as they lie there.
+
+    glb, gltf, obj, ply, stl, off, dae, 3mf and whatever else trimesh reads. A scene's transforms are applied and each
+    instance is a copy of its own; polygons are cut into triangles. A file with points and no faces gives faces (0, 3).
+
+    Raises ValueError naming the file when it is missing, of an unknown format or broken, or when it holds nothing,
+    coordinates that are not finite, or indices out of range; ImportError when trimesh is not installed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        import trimesh
+    except ImportError as error:
+        raise ImportError("reading mesh files needs trimesh: pip install trimesh") from error
+    known = trimesh.exchange.load.mesh_formats()
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix not in known:
+        raise ValueError(f"{path}: unknown mesh format {suffix!r}, it is one of {', '.join(sorted(known))}")
+    try:
+        num_vertices = _check_declared(path, suffix)
+        parts = trimesh.load_scene(str(path), process=False, skip_materials=True).dump()
+    except Exception as error:  # a broken file makes the parsers raise nearly anything
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{path}: not a readable {suffix} file: {kind}{error}") from error
+    meshes = [part for part in parts if isinstance(part, trimesh.Trimesh) and part.faces.size]
+    vertices, faces = _join(
+        meshes or [part for part in parts if isinstance(part, (trimesh.Trimesh, trimesh.PointCloud))]
+    )
+    if len(vertices) == 0:
+        raise ValueError(f"{path}: holds neither faces nor points")
+    if len(vertices) < num_vertices:
+        raise ValueError(f"{path}: declares {num_vertices} vertices, only {len(vertices)} could be read")
+    if not np.isfinite(vertices).all():
+        index = int(np.argmin(np.isfinite(vertices).all(axis=1)))
+        raise ValueError(f"{path}: vertex {index} is not finite: {vertices[index].tolist()}")
+    if faces.size and not (faces.min() >= 0 and faces.max() < len(vertices)):
+        raise ValueError(f"{path}: a face has index {faces.max()}, there are {len(vertices)} vertices")
+    return vertices, faces.astype(np.int32)
+
+
+def _join(parts: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) and faces (F, 3) of meshes, or of point clouds, which have no faces."""
+    vertices, faces = [np.empty((0, 3))], [np.empty((0, 3), dtype=np.int64)]
+    num_vertices = 0
+    for part in parts:
+        vertices.append(np.asarray(part.vertices, dtype=np.float64).reshape(-1, 3))
+        faces.append(np.asarray(getattr(part, "faces", ()), dtype=np.int64).reshape(-1, 3) + num_vertices)
+        num_vertices += len(vertices[-1])
+    return np.concatenate(vertices), np.concatenate(faces)
+
+
+# ---- counts that a header declares and the file cannot hold ---------------------------------------------------------
+
+
+def _check_declared(path: Path, suffix: str) -> int:
+    """ValueError where a header's counts cannot be true; returns the number of vertices declared, 0 where unknown."""
+    if suffix == "ply":
+        return _check_ply(path)
+    if suffix == "stl":
+        _check_stl(path)
+    if suffix in ("gltf", "glb"):
+        _check_gltf(path)
+    return 0
+
+
+def _check_ply(path: Path) -> int:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(1 << 16).split(b"end_header")[0]
+    counts = {name: int(count) for name, count in re.findall(rb"^\s*element\s+(\w+)\s+(-?\d+)", header, re.MULTILINE)}
+    for name, count in counts.items():
+        if not 0 <= count <= size:
+            raise ValueError(f"declares {count} elements {name.decode(errors='replace')!r} in {size} bytes")
+    return counts.get(b"vertex", 0)
+
+
+def _check_stl(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(84)
+    if head[:5].lower() != b"solid" and len(head) == 84:
+        (count,) = struct.unpack("<I", head[80:])
+        if size < 84 + 50 * count:
+            raise ValueError(f"declares {count} triangles, has room for {(size - 84) // 50}")
+
+
+def _check_gltf(path: Path) -> None:
+    """An accessor without a buffer view is all zeros: nothing else bounds how many it asks for."""
+    data = path.read_bytes()
+    if data[:4] == b"glTF" and len(data) >= 20:
+        (length,) = struct.unpack("<I", data[12:16])
+        data = data[20 : 20 + length]
+    document = json.loads(data)
+    for accessor in document.get("accessors", []):
+        count = accessor.get("count", 0)
+        if "bufferView" not in accessor and count > max(_MIN_UNBACKED_VALUES, path.stat().st_size):
+            raise ValueError(f"an accessor without data declares {count} values")
