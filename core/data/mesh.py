@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meto.mesh import clean_mesh, read_mesh
+
 MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf", ".dae", ".3mf")
 POINT_SUFFIXES = (".xyz", ".npy")  # besides .ply and .obj without faces
 MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one (SPEC: load_mesh)
@@ -75,19 +77,16 @@ def load(path: str | Path) -> Mesh:
 
     Raises ValueError naming the file: unreadable, neither faces nor points, NaN or infinite vertices, zero extent.
     """
-    from meto.mesh import read_mesh
-
     path = Path(path)
     suffix = path.suffix.lower()
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     if suffix not in MESH_SUFFIXES + POINT_SUFFIXES:
         raise ValueError(f"{path}: unknown kind of file {suffix!r}")
-    if suffix in POINT_SUFFIXES or (suffix in (".obj", ".ply") and not _declares_faces(path)):
+    if suffix in POINT_SUFFIXES:
         mesh = Mesh(_read_points(path), np.zeros((0, 3), np.int32))
     else:
-        vertices, faces = read_mesh(path)
-        mesh = Mesh(np.asarray(vertices, np.float64), np.asarray(faces, np.int32).reshape(-1, 3))
+        mesh = Mesh(*read_mesh(path))
     check(mesh, str(path))
     return mesh
 
@@ -108,33 +107,14 @@ def check(mesh: Mesh, name: str = "mesh") -> None:
         raise ValueError(f"{name}: its longest side is {extent}; nothing can be seen of it")
 
 
-def _declares_faces(path: Path) -> bool:
-    """Whether an .obj or .ply holds faces, told from its text or header (parsing would cost more)."""
-    with open(path, "rb") as file:
-        if path.suffix.lower() == ".obj":
-            return any(line.lstrip().startswith((b"f ", b"f\t")) for line in file)
-        for line in file:
-            words = line.split()
-            if words[:2] in ([b"element", b"face"], [b"element", b"tristrips"]) and words[2:] != [b"0"]:
-                return True
-            if words == [b"end_header"]:
-                return False
-    return True  # no header: let the reader say what is wrong
-
-
 def _read_points(path: Path) -> np.ndarray:
-    """(N, 3) float64 of .xyz (text, further columns ignored), .npy ((N, 3+) numbers), or .obj/.ply without faces."""
+    """(N, 3) float64 of .xyz (text) or .npy ((N, 3 or more) numbers); further columns are ignored."""
     try:
         if path.suffix.lower() == ".npy":
             points = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() == ".xyz":
-            text = path.read_text(encoding="utf-8", errors="strict").replace(",", " ")
-            points = np.loadtxt(text.splitlines(), ndmin=2)
         else:
-            import trimesh
-
-            points = getattr(trimesh.load(path, process=False), "vertices", np.zeros((0, 3)))
-    except Exception as error:  # each reader has its own kinds; all of them mean that the file is no point cloud
+            points = np.loadtxt(path.read_text(encoding="utf-8").replace(",", " ").splitlines(), ndmin=2)
+    except (OSError, ValueError, EOFError) as error:  # UnicodeDecodeError is a ValueError
         raise ValueError(f"{path}: cannot be read as a point cloud ({type(error).__name__}: {error})") from error
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind not in "fiu":
@@ -189,8 +169,6 @@ def clean(mesh: Mesh) -> Mesh:
 
     Raises ValueError where no face is left. A point cloud comes back as it is.
     """
-    from meto.mesh import clean_mesh
-
     if mesh.is_points:
         return mesh
     center, half = _box(mesh.vertices[np.unique(mesh.faces)])
