@@ -1,0 +1,26 @@
+"""meto: triangle meshes to tokens, about 4 to 5 integers a face, and back.
+
+from meto import Engine, load_mesh
+
+vertices, faces = load_mesh("chair.glb")
+tokens, face_order, face_type = Engine(discrete_bins=512).encode(vertices, faces)
+"""
+
+from meto.engine import Engine
+from meto.grammar import Grammar, Violation, grammar, naive_grammar
+from meto.mesh import clean_mesh, load_mesh, normalize_mesh, read_mesh, sort_mesh
+from meto.naive import NaiveEngine
+
+__all__ = [
+    "Engine",
+    "Grammar",
+    "NaiveEngine",
+    "Violation",
+    "clean_mesh",
+    "grammar",
+    "load_mesh",
+    "naive_grammar",
+    "normalize_mesh",
+    "read_mesh",
+    "sort_mesh",
+]
