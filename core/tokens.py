@@ -6,8 +6,9 @@ An id is PAD, BOS, EOS or a tokenizer token + 3; a sequence is [condition][BOS][
 from dataclasses import dataclass
 from typing import Literal
 
-import meto
 import numpy as np
+
+import meto
 from meto import Grammar
 
 PAD, BOS, EOS = 0, 1, 2

@@ -25,7 +25,7 @@ class InferConfig:
     test_repeat: int = 1
     """Meshes made of each input and face count, with seeds --seed, --seed + 1, ..."""
     test_num_face: tuple[int, ...] = (1000,)
-    """Face counts to aim at, one mesh for each; the model knows them by bucket (to 1000, 2000, 4000, 8000). -1: unknown."""
+    """Face counts to aim at, a mesh for each; -1: unknown. The model knows buckets: to 1000, 2000, 4000, 8000, more."""
     test_max_seq_length: int = 0
     """Most tokens that a mesh may take; 0 is as many as the model holds."""
     test_batch_size: int = 8

@@ -1,4 +1,4 @@
-"""Constrained sampling of mesh tokens: batched, with a KV cache allocated once and the grammar as tables on the device."""
+"""Sampling of mesh tokens under their grammar: batched, one allocation of KV cache, the grammar as device tables."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from meto import Grammar
 from torch import Tensor
 
 from core.model.decoder import KVCache, MeshDecoder
 from core.tokens import BOS, EOS, PAD
+from meto import Grammar
 
 # Finished sequences are looked for, and progress is told, once in so many steps: each look waits for the device.
 STEPS_PER_LOOK = 16

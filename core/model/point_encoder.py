@@ -29,12 +29,13 @@ class PointEncoderConfig:
     def __post_init__(self):
         if self.point_hidden_dim % self.point_num_heads:
             raise ValueError(
-                f"--point_hidden_dim {self.point_hidden_dim} is not divisible by --point_num_heads {self.point_num_heads}"
+                f"--point_hidden_dim {self.point_hidden_dim} is not divisible by "
+                f"--point_num_heads {self.point_num_heads}"
             )
         if self.point_encoder_mode == "downsample" and self.point_num < self.point_latent_size:
             raise ValueError(
-                f"--point_num {self.point_num} points cannot give --point_latent_size {self.point_latent_size} queries: "
-                "downsample needs at least as many points"
+                f"--point_num {self.point_num} is less than --point_latent_size {self.point_latent_size}: "
+                "--point_encoder_mode downsample chooses its queries among the points"
             )
 
 

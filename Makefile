@@ -1,0 +1,57 @@
+# `make demo` and `make test` each set up what they need in .venv; nothing is installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread for tests: two torch threads collapse when anything else runs on the machine's cores.
+ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+# What the tokenizer is built from: a change of it installs it anew.
+METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.txt' -o -name '*.toml' -o -path 'meto/src/*' \) 2>/dev/null | grep -v -e __pycache__ -e egg-info)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test check format bench fuzz clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed  ## make .venv with everything that running needs
+
+setup-dev: $(VENV)/.installed-dev  ## ... and what tests and linters need
+
+demo: setup  ## generate meshes from examples/ with the weights that ship, and a picture of them
+	$(BIN)/python infer.py ArAE-tiny --resume pretrained/ArAE-tiny --test_path examples --workspace workspace_demo
+
+test: setup-dev  ## run the tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -q
+
+check: setup-dev  ## lint, check the format and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup-dev  ## format the code and sort the imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-dev  ## run the benchmarks, each of which prints what it measured against
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+fuzz: setup-dev  ## a million random inputs to the tokenizer, under AddressSanitizer and UBSan
+	$(BIN)/python meto/fuzz/run.py
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.created:
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and f"Python 3.10 or newer is needed, this is {v.major}.{v.minor}: make PYTHON=... setup")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: requirements.txt $(METO) | $(VENV)/.created
+	$(BIN)/pip install -q -r requirements.txt
+	$(BIN)/pip install -q ./meto
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/pip install -q -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,83 @@
+"""The arrows of the design: who may import whom, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# For each part, what it may import of the project besides itself.
+ALLOWED = {
+    "core.tokens": {"meto"},
+    "core.model": {"core.tokens", "meto"},
+    "core.data": {"core.tokens", "meto"},
+    "core.inference": {"core.model", "core.data", "core.tokens"},
+    "core.training": {"core.model", "core.data", "core.tokens", "core.inference"},
+    "core.config": {"core.tokens", "core.model", "core.data", "core.training", "core.inference"},
+    "core.cli": set(),
+}
+TRACKERS = {"tensorboard", "wandb", "accelerate"}
+# Slow or optional packages: only inside the functions that need them.
+LAZY = {"transformers", "diffusers", "trimesh", "moderngl", "fast_simplification", "accelerate", "wandb", "tensorboard"}
+
+
+def modules() -> dict[str, Path]:
+    files = sorted((ROOT / "core").rglob("*.py"))
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def imports(file: Path, top_level_only: bool = False) -> set[str]:
+    """Full names of the modules that a file imports (`if TYPE_CHECKING` blocks left out)."""
+    found: set[str] = set()
+    stack: list[ast.AST] = [ast.parse(file.read_text())]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+        is_typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if not is_typing and not (top_level_only and is_function):
+            stack.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def part_of(module: str) -> str | None:
+    """The part of the project that a module belongs to; None for other packages."""
+    if module.split(".")[0] == "meto":
+        return "meto"
+    return next((part for part in ALLOWED if module == part or module.startswith(part + ".")), None)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_flow_one_way(module):
+    if module == "core":
+        return
+    own = part_of(module)
+    assert own is not None, f"{module} belongs to no part of the layout"
+    used = {part_of(name) for name in imports(modules()[module])} - {None, own}
+    assert used <= ALLOWED[own], f"{module} imports {sorted(used - ALLOWED[own])}"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_only_training_knows_accelerate_and_trackers(module):
+    if part_of(module) != "core.training":
+        assert not {name.split(".")[0] for name in imports(modules()[module])} & TRACKERS
+
+
+@pytest.mark.parametrize("module", modules())
+def test_the_model_knows_no_mesh_library(module):
+    if part_of(module) == "core.model":
+        assert not {name.split(".")[0] for name in imports(modules()[module])} & {"trimesh", "fast_simplification"}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_slow_packages_are_imported_where_they_are_used(module):
+    top = {name.split(".")[0] for name in imports(modules()[module], top_level_only=True)}
+    assert not top & LAZY
+
+
+def test_meto_folder_does_not_shadow_the_package():
+    assert not (ROOT / "meto" / "__init__.py").exists()
