@@ -1,0 +1,192 @@
+"""Checkpoints: folders that exist whole or not at all, and the files beside them that name the latest and the best.
+
+    WORKSPACE/checkpoint-00001000/model.safetensors   weights, float32
+                                  training.pt         optimizer, position in the data, clock (tensors and numbers only)
+                                  config.json         every option and the git commit
+    WORKSPACE/{model,best}.safetensors, config.json   the newest weights, and those of the lowest evaluation loss
+
+A folder is written under a temporary name, flushed to the disk and renamed, so that a process killed at any moment
+leaves the last one as it was. The random state is not stored: every step seeds it anew (see trainer.py).
+"""
+
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights
+
+__all__ = [
+    "LoadReport",
+    "check_workspace",
+    "clean_leftovers",
+    "git_commit",
+    "latest_checkpoint",
+    "load_weights",
+    "publish",
+    "read_state",
+    "save_checkpoint",
+    "write_json",
+]
+
+STATE_NAME = "training.pt"
+CONFIG_NAME = "config.json"
+BEST_NAME = "best.safetensors"
+FOLDER = re.compile(r"checkpoint-(\d{8,})")
+TEMPORARY_PREFIX = ".writing-"
+KEEP = 2
+
+log = logging.getLogger(__name__)
+
+
+def save_checkpoint(
+    workspace: Path, step: int, weights: dict[str, Tensor], state: dict[str, Any], record: dict[str, Any]
+) -> Path:
+    """Write the checkpoint of a step, drop all but the newest; the workspace's model.safetensors becomes its weights.
+
+    Args:
+        workspace: existing folder.
+        step: optimizer steps taken; a checkpoint of this step that is there already is kept as it is.
+        weights: parameters and buffers by name, on the CPU.
+        state: what the loop needs to continue: tensors, numbers, strings, lists and dictionaries of them.
+        record: what goes to config.json.
+
+    Raises:
+        OSError: the disk is full or gone; the checkpoints already there are untouched.
+    """
+    final = workspace / f"checkpoint-{step:08d}"
+    if not final.exists():
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=workspace))
+        try:
+            contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+            save_file(contiguous, temporary / WEIGHTS_NAME, metadata={"format": "pt"})
+            torch.save(state, temporary / STATE_NAME)
+            (temporary / CONFIG_NAME).write_text(json.dumps(record, indent=2) + "\n")
+            temporary.chmod(0o755)  # mkdtemp makes it private, safetensors its file
+            for file in temporary.iterdir():
+                file.chmod(0o644)
+                _flush(file)
+            temporary.rename(final)
+            _flush(workspace)
+        except (OSError, RuntimeError) as error:  # safetensors and torch turn a full disk into errors of their own
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise OSError(f"checkpoint of step {step} could not be written to {workspace}: {error}") from error
+    publish(final / WEIGHTS_NAME, workspace / WEIGHTS_NAME)
+    _prune(workspace)
+    return final
+
+
+def checkpoints(workspace: Path) -> list[Path]:
+    """Checkpoint folders, the oldest first."""
+    found = [(int(match[1]), path) for path in workspace.iterdir() if (match := FOLDER.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def latest_checkpoint(workspace: Path) -> Path | None:
+    """The newest checkpoint folder, or None; one that somebody has taken files from is passed over with a warning."""
+    for path in reversed(checkpoints(workspace) if workspace.is_dir() else []):
+        lacking = [name for name in (WEIGHTS_NAME, STATE_NAME, CONFIG_NAME) if not (path / name).is_file()]
+        if not lacking:
+            return path
+        log.warning("%s: passed over, it has no %s", path, ", ".join(lacking))
+    return None
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """The `state` given to `save_checkpoint`.
+
+    Raises:
+        ValueError: the file is broken.
+    """
+    import pickle
+
+    file = checkpoint / STATE_NAME
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{file}: damaged ({reason}); remove {checkpoint} to continue from the one before") from error
+
+
+def publish(source: Path, target: Path) -> None:
+    """Let `target` be the file `source`, at once: a hard link where the disk has them (no space), else a copy."""
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{target.name}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+        _flush(temporary)
+    temporary.replace(target)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    _flush(temporary)
+    temporary.replace(path)
+
+
+def check_workspace(workspace: Path, needed_bytes: int) -> None:
+    """Make the folder and see that checkpoints can be written there, before any time is spent on training.
+
+    Raises:
+        ValueError: not a folder, not writable, or less than `needed_bytes` free.
+    """
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=TEMPORARY_PREFIX, dir=workspace) as probe:
+            probe.write(b"0" * 65536)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise ValueError(f"--workspace {workspace}: cannot be written ({error.strerror or error})") from error
+    free = shutil.disk_usage(workspace).free
+    if free < needed_bytes:
+        needs = f"checkpoints need about {needed_bytes / 2**30:.2f} GiB"
+        raise ValueError(f"--workspace {workspace}: {needs}, the disk has {free / 2**30:.2f} GiB free")
+
+
+def clean_leftovers(workspace: Path) -> None:
+    """Remove what a killed process left half written or half removed."""
+    for path in workspace.glob(f"{TEMPORARY_PREFIX}*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def git_commit() -> str | None:
+    """Commit of the code that runs, with `-dirty` where files differ from it; None outside a git checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _prune(workspace: Path) -> None:
+    for path in checkpoints(workspace)[:-KEEP]:
+        # Under its own name a half-removed folder would look like a damaged checkpoint.
+        doomed = path.with_name(f"{TEMPORARY_PREFIX}removed-{path.name}")
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

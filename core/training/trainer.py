@@ -1,0 +1,508 @@
+"""The only training loop: any task, one process or many, continued exactly where it was left.
+
+A micro-batch's randomness (dropout) comes from a generator seeded by (seed, step, micro-batch, process) just before
+it is used, and the data are a function of (seed, epoch, index): so there is no random state to keep, evaluation and
+pictures cannot disturb training, and a run continued from a checkpoint equals the uninterrupted one bit for bit on
+the CPU. (Except under --max_minutes, where the learning rate follows the clock.)
+"""
+
+import hashlib
+import itertools
+import json
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import torch
+
+from core.training import checkpoint, log
+from core.training.log import Sums
+from core.training.optim import build_optimizer, learning_rate
+from core.training.processes import Agreement, StopSignal
+
+if TYPE_CHECKING:
+    from core.training.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    workspace: str = "workspace"
+    """Folder of the run: checkpoints, logs, pictures. One that holds a run already continues it."""
+    resume: str = ""
+    """Weights to start from (of the ArAE): a checkpoint folder, a file, or a hub id."""
+    resume2: str = ""
+    """More weights to start from, loaded after --resume (of the DiT)."""
+    batch_size: int = 4
+    """Meshes in a batch of each process."""
+    gradient_accumulation_steps: int = 1
+    """Batches in an optimizer step."""
+    num_epochs: int = 100
+    """Passes over the data."""
+    max_steps: int = 0
+    """Stop after so many optimizer steps; 0: after num_epochs."""
+    max_minutes: float = 0.0
+    """Stop after so many minutes, restarts included; the learning rate then follows the clock. 0: no limit."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0: no limit."""
+    mixed_precision: Literal["no", "fp16", "bf16"] = "bf16"
+    """Precision of matrix products; weights are float32."""
+    lr: float = 1e-4
+    """Highest learning rate."""
+    weight_decay: float = 0.01
+    """Decay of matrices and tables (not of biases and norms), times the learning rate."""
+    warmup_ratio: float = 0.01
+    """Share of the run in which the learning rate rises; it then falls to a tenth by a cosine."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: slower, much less memory."""
+    seed: int = 0
+    """Of the weights, the data and the dropout."""
+    eval_mode: Literal["none", "loss", "generate"] = "loss"
+    """On the test split: nothing, the loss and arg-max meshes, or generated meshes as well."""
+    eval_every: int = 0
+    """Steps between evaluations; 0: after each epoch."""
+    save_every: int = 0
+    """Steps between checkpoints; 0: after each epoch."""
+    save_minutes: float = 15.0
+    """Minutes between checkpoints at most; 0: no matter how long."""
+    log_every: int = 10
+    """Steps between points of the curves."""
+    use_wandb: bool = False
+    """Log to wandb too, beside TensorBoard."""
+    align_posemb: Literal["left", "right"] = "right"
+    """Which rows of a position table of another length are kept or filled: the first or the last."""
+    threads: int = 0
+    """CPU threads of each process; 0: OMP_NUM_THREADS, or its share of the cores less one for the data."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "gradient_accumulation_steps", "num_epochs", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} {getattr(self, name)}: at least 1 is needed")
+        zero_or_more = (
+            "max_steps max_minutes gradient_clip weight_decay eval_every save_every save_minutes threads seed"
+        )
+        for name in zero_or_more.split():
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
+        if not (self.lr > 0 and math.isfinite(self.lr)):
+            raise ValueError(f"--lr {self.lr}: a positive number is needed")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"--warmup_ratio {self.warmup_ratio}: a share of the run in [0, 1) is needed")
+
+
+@dataclass
+class Position:
+    """Where a run is; stored in checkpoints."""
+
+    step: int = 0
+    """Optimizer steps taken."""
+    epoch: int = 0
+    batch: int = 0
+    """Batches of this epoch that each process has used."""
+    seconds: float = 0.0
+    """Time trained, over all restarts."""
+    tokens: float = 0.0
+    """Units of loss (tokens) trained on."""
+    best_loss: float = math.inf
+    best_step: int = -1
+    evaluation_due: bool = False
+    """Stopped when an evaluation was due: it comes first on continuing."""
+
+
+class Trainer:
+    """Trains a task's model; see `Task` for what a task is.
+
+    Args:
+        config: options of the loop.
+        task: model, data, loss and evaluation.
+        record: what config.json in checkpoints and workspace holds (all options); the git commit is added.
+
+    Raises:
+        ValueError: options that this machine cannot serve, an unusable workspace, unreadable weights or data.
+    """
+
+    def __init__(self, config: TrainConfig, task: "Task", record: dict[str, Any] | None = None):
+        self.config, self.task = config, task
+        self.workspace = Path(config.workspace).expanduser()
+        self.accelerator = _accelerator(config, self.workspace)
+        self.is_main = self.accelerator.is_main_process
+        self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
+        self.agreement = Agreement()
+        self._once_on_main(lambda: checkpoint.check_workspace(self.workspace, 2**20))
+        self.console = log.setup_logging(self.workspace, self.is_main)
+        self.record = {**(record or {}), "commit": checkpoint.git_commit(), "task": task.name}
+        self.position = Position()
+        self.window = log.Window()
+        self.reported: dict[str, float] = {}
+
+    def fit(self) -> Position:
+        """Train to the end of the budget, or until SIGTERM; either way the state is saved.
+
+        Raises:
+            ValueError: the loss is not finite, or a checkpoint could not be written.
+        """
+        self._setup()
+        if self._finished():
+            logger.info("this run is finished: raise --num_epochs, --max_steps or --max_minutes to go on with it")
+        self.bar = log.Bar(self.console, self.is_main, self._done(), self.task.name)
+        try:
+            with StopSignal() as self.stop:
+                if self.position.evaluation_due:
+                    self._evaluate()
+                while not self._finished() and not self._epoch():
+                    pass
+        finally:
+            self.bar.close()
+            self.trackers.close()
+        return self.position
+
+    # ------------------------------------------------------------------ before the first step
+
+    def _setup(self) -> None:
+        seed_all(self.config.seed, "weights")
+        model = self.task.build_model()
+        self.task.build_data()
+        optimizer = build_optimizer(model, self.config.lr, self.config.weight_decay)
+        self._once_on_main(lambda: checkpoint.clean_leftovers(self.workspace))
+        start = checkpoint.latest_checkpoint(self.workspace)
+        self._once_on_main(lambda: self._check_space(model, start))
+        if start:
+            checkpoint.load_weights(model, start, strict=True)
+        else:
+            for path in filter(None, (self.config.resume, self.config.resume2)):
+                checkpoint.load_weights(model, path, self.config.align_posemb)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        if start:
+            self._restore(start)
+        self.steps_per_epoch = -(-self.task.num_batches(0, self.world) // self.config.gradient_accumulation_steps)
+        self.started = time.monotonic() - self.position.seconds
+        self.saved_at = self.position.seconds
+        self.trackers = log.Trackers(self.accelerator, self.workspace, self.position.step, self.config.use_wandb)
+        if self.is_main:
+            checkpoint.write_json(self.workspace / checkpoint.CONFIG_NAME, self.record)
+            self.metrics = log.MetricsFile(self.workspace, self.position.step)
+            log.banner(self._facts(start))
+
+    def _check_space(self, model: torch.nn.Module, start: Path | None) -> None:
+        weights = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+        moments = sum(2 * 4 * p.numel() for p in model.parameters() if p.requires_grad)
+        # Two are kept while a third is written, and best.safetensors may outlive its checkpoint.
+        there = len(checkpoint.checkpoints(self.workspace)) if start else 0
+        wanted = (checkpoint.KEEP + 1 - there) * (weights + moments) + weights
+        checkpoint.check_workspace(self.workspace, int(1.05 * wanted) + 2**24)
+
+    def _restore(self, path: Path) -> None:
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+
+        state = checkpoint.read_state(path)
+        decays = [group["weight_decay"] for group in self.optimizer.param_groups]
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        set_optimizer_state_dict(self.model, self.optimizer.optimizer, state["optimizer"], options=options)
+        for group, decay in zip(self.optimizer.param_groups, decays, strict=True):
+            group["weight_decay"] = decay  # the option, not what it was when the checkpoint was written
+        if self.accelerator.scaler is not None and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.position = Position(**state["position"])
+        self.window.sums = {name: (total, count) for name, (total, count) in state["window"].items()}
+        # Another number of processes or batch size: as many samples of the epoch count as used.
+        used = self.position.batch * state["samples_per_batch"]
+        self.position.batch = used // self._samples_per_batch()
+        if self.is_main and self.position.best_step == self.position.step:
+            checkpoint.publish(path / checkpoint.WEIGHTS_NAME, self.workspace / checkpoint.BEST_NAME)
+        steps = self.agreement.sum([self.position.step])[0]
+        if steps != self.world * self.position.step:
+            raise ValueError(
+                f"--workspace {self.workspace}: not the same folder on all machines; share it between them"
+            )
+
+    def _samples_per_batch(self) -> int:
+        return self.config.batch_size * self.world
+
+    def _facts(self, start: Path | None) -> list[tuple[str, str]]:
+        config, accelerator = self.config, self.accelerator
+        parameters = list(self.accelerator.unwrap_model(self.model).parameters())
+        trained = sum(p.numel() for p in parameters if p.requires_grad)
+        total = sum(p.numel() for p in parameters)
+        device = torch.cuda.get_device_name(accelerator.device) if accelerator.device.type == "cuda" else "CPU"
+        processes = f"{self.world} process(es) of {torch.get_num_threads()} CPU thread(s)"
+        accumulation = config.gradient_accumulation_steps
+        batch = f"{config.batch_size} x {self.world} process(es) x {accumulation} = "
+        limits = [f"{config.num_epochs} epochs of {self.steps_per_epoch} steps"]
+        limits += [f"{config.max_steps} steps"] if config.max_steps else []
+        limits += [f"{config.max_minutes:g} minutes"] if config.max_minutes else []
+        begin = f"continues {start.name}" if start else "starts from " + (config.resume or "random weights")
+        return [
+            ("training", f"{self.task.name}: {total:,} parameters, {trained:,} of them trained; {begin}"),
+            ("on", f"{device}, {processes}, precision {config.mixed_precision}"),
+            ("batch", f"{batch}{config.batch_size * self.world * accumulation} meshes a step"),
+            ("until", " or ".join(limits) + (" (the first of them)" if len(limits) > 1 else "")),
+            *self.task.describe(),
+            ("workspace", f"{self.workspace} (curves: tensorboard --logdir {self.workspace})"),
+        ]
+
+    # ------------------------------------------------------------------ the loop
+
+    def _epoch(self) -> bool:
+        """Train on the rest of the current epoch; True if the run has to stop."""
+        where = self.position
+        batches = self.task.batches(where.epoch, where.batch, self.rank, self.world)
+        self.mark = time.monotonic()
+        steps = with_last(grouped(batches, self.config.gradient_accumulation_steps))
+        for group, is_last in steps:
+            where.batch += len(group)
+            self._train_step(group)
+            if is_last:
+                where.epoch, where.batch = where.epoch + 1, 0
+            if self._after_step(is_last):
+                return True
+        if where.batch:  # continued with options under which this epoch was over already
+            where.epoch, where.batch = where.epoch + 1, 0
+        return False
+
+    def _train_step(self, group: list[Any]) -> None:
+        """One optimizer step on the micro-batches of `group`, each weighing what it has of the whole step's tokens.
+
+        So several processes and accumulation give the gradient of one large batch, however long its meshes are.
+        """
+        where, config = self.position, self.config
+        weights = [self.task.weight(batch) for batch in group]
+        total, where.seconds = self.agreement.sum([sum(weights), self._clock() if self.is_main else 0.0])
+        losses, sums = [], []
+        for k, (batch, weight) in enumerate(zip(group, weights, strict=True)):
+            with self._synchronised(k == len(group) - 1):
+                seed_all(config.seed, "step", where.step, k, self.rank)
+                loss, metrics = self.task.loss(self.model, self.task.to(batch, self.accelerator.device))
+                self.accelerator.backward(loss * (weight * self.world / total))
+            losses.append(loss.detach())
+            sums.append(metrics)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.gradient_clip or math.inf)
+        values = torch.stack([*losses, torch.as_tensor(norm, device=losses[0].device)]).float().tolist()
+        self._stop_if_not_finite(group, values[:-1], values[-1])
+        rate = learning_rate(self._done(next_step=True), config.lr, config.warmup_ratio)
+        for param_group in self.optimizer.param_groups:
+            param_group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        where.step += 1
+        where.tokens += total
+        loss_sum = sum(loss * weight for loss, weight in zip(values, weights, strict=False))
+        self._note(add_up([{"loss": (loss_sum, sum(weights))}, *map(numbers, sums)]), total)
+        self.window.add({"grad_norm": (values[-1], 1.0), "lr": (rate, 1.0)})
+
+    def _synchronised(self, last: bool) -> AbstractContextManager:
+        """Gradients are exchanged once a step, in its last micro-batch's backward pass."""
+        return nullcontext() if last else self.accelerator.no_sync(self.model)
+
+    def _clock(self) -> float:
+        """Seconds trained; the main process's count for all."""
+        return time.monotonic() - self.started
+
+    def _note(self, sums: Sums, tokens: float) -> None:
+        """Add a step's sums, over all processes, to the window; hear whether any of them is to stop."""
+        names = sorted(sums)
+        flat = self.agreement.sum([*itertools.chain(*map(sums.__getitem__, names)), float(self.stop.received)])
+        self.stopping = flat.pop() > 0
+        self.window.add({name: (flat[2 * k], flat[2 * k + 1]) for k, name in enumerate(names)})
+        now = time.monotonic()
+        self.window.add({"tokens_per_second": (tokens, now - self.mark)})
+        self.mark = now
+
+    def _stop_if_not_finite(self, group: list[Any], losses: list[float], norm: float) -> None:
+        """Before the weights are touched. (fp16's scaler skips a step of overflown gradients by itself.)"""
+        bad_norm = not math.isfinite(norm) and self.config.mixed_precision != "fp16"
+        bad = bad_norm or not all(map(math.isfinite, losses))
+        if not self.agreement.any(bad):
+            return
+        step = self.position.step + 1
+        file = self.workspace / f"not-finite-step-{step:08d}-process-{self.rank}.json"
+        batches = [{"loss": repr(x), "samples": self.task.names(b)} for x, b in zip(losses, group, strict=True)]
+        content = {"step": step, "epoch": self.position.epoch, "gradient_norm": repr(norm), "batches": batches}
+        file.write_text(json.dumps(content, indent=2) + "\n")
+        last = checkpoint.latest_checkpoint(self.workspace)
+        raise ValueError(
+            f"the loss is not finite at step {step} (loss {losses}, gradient norm {norm:g}); the samples are named in "
+            f"{file}; the last checkpoint is {last.name if last else 'none'}; a lower --lr usually helps"
+        )
+
+    def _after_step(self, epoch_ended: bool) -> bool:
+        """Report, evaluate and save as is due; True if the run has to stop."""
+        config, where = self.config, self.position
+        self.bar.update(self._done(), self._status())
+        if where.step % config.log_every == 0:
+            self._report()
+        ended = self._finished()
+        evaluate = config.eval_mode != "none" and (ended or due(where.step, config.eval_every, epoch_ended))
+        is_best = False
+        if evaluate and self.stopping:
+            where.evaluation_due = True  # the scheduler gives little time
+        elif evaluate:
+            is_best = self._evaluate()
+        minutes = (where.seconds - self.saved_at) / 60
+        late = config.save_minutes > 0 and minutes >= config.save_minutes
+        if ended or self.stopping or is_best or late or due(where.step, config.save_every, epoch_ended):
+            self._save(is_best)
+        self.mark = time.monotonic()
+        if ended or self.stopping:
+            self.bar.update(self._done(), self._status(), force=True)
+            reason = "finished" if ended else "stopped by SIGTERM; the same command continues"
+            logger.info("%s after %d steps, %s", reason, where.step, log.duration(where.seconds))
+        return ended or self.stopping
+
+    def _done(self, next_step: bool = False) -> float:
+        """Share of the run that is done, by whichever limit is nearer; `next_step`: with the step being taken."""
+        where, config = self.position, self.config
+        total = config.num_epochs * self.steps_per_epoch
+        total = min(total, config.max_steps) if config.max_steps else total
+        by_steps = (where.step + int(next_step)) / total
+        by_time = where.seconds / (60 * config.max_minutes) if config.max_minutes else 0.0
+        return min(max(by_steps, by_time), 1.0)
+
+    def _finished(self) -> bool:
+        where, config = self.position, self.config
+        out_of_steps = 0 < config.max_steps <= where.step
+        out_of_time = 0 < config.max_minutes * 60 <= where.seconds
+        return where.epoch >= config.num_epochs or out_of_steps or out_of_time
+
+    # ------------------------------------------------------------------ what is told and kept
+
+    def _status(self) -> str:
+        where, means = self.position, self.window.means() or self.reported
+        place = f"epoch {min(where.epoch + 1, self.config.num_epochs)} step {where.step}"
+        speed = f"{means.get('tokens_per_second', math.nan):,.0f} tokens/s"
+        return f"{place} | loss {means.get('loss', math.nan):.4f} | {speed} | {log.memory(self.accelerator.device)}"
+
+    def _report(self) -> None:
+        means = {**self.window.means(), "epoch": self.position.epoch, "tokens": self.position.tokens}
+        self.window.clear()
+        self.reported = means
+        self.trackers.scalars("train", means, self.position.step)
+        if self.is_main:
+            self.metrics.write(self.position.step, "train", means)
+
+    def _evaluate(self) -> bool:
+        """Loss and pictures on the test split; True if the loss is the lowest so far."""
+        where = self.position
+        model, sharded = self._plain_model()
+        model.eval()
+        begun = time.monotonic()
+        with torch.no_grad(), self.accelerator.autocast():
+            seed_all(self.config.seed, "evaluation")
+            metrics = self.task.evaluate(model, self.accelerator)
+            images = self.task.pictures(model) if self.is_main and not sharded else {}
+        self.model.train()
+        where.evaluation_due = False
+        text = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        logger.info("step %d, test: %s (%s)", where.step, text, log.duration(time.monotonic() - begun))
+        self.trackers.scalars("test", metrics, where.step)
+        if self.is_main:
+            self.metrics.write(where.step, "test", metrics)
+            self.trackers.images(images, where.step)
+        if not metrics.get("loss", math.inf) < where.best_loss:
+            return False
+        where.best_loss, where.best_step = metrics["loss"], where.step
+        return True
+
+    def _plain_model(self) -> tuple[torch.nn.Module, bool]:
+        """The model without the wrapper that waits for other processes (sharded: True, with it, as it needs them)."""
+        from accelerate import DistributedType
+
+        if self.accelerator.distributed_type == DistributedType.FSDP:
+            return self.model, True
+        return self.accelerator.unwrap_model(self.model), False
+
+    def _save(self, is_best: bool) -> None:
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
+
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        state_dicts = get_state_dict(self.model, self.optimizer.optimizer, options=options)
+        weights, moments = cast(dict[str, torch.Tensor], state_dicts[0]), state_dicts[1]
+        state = {
+            "optimizer": moments,
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
+            "position": {**asdict(self.position), "seconds": self._clock()},
+            "window": self.window.sums,
+            "samples_per_batch": self._samples_per_batch(),
+        }
+
+        def write() -> None:
+            folder = checkpoint.save_checkpoint(self.workspace, self.position.step, weights, state, self.record)
+            if is_best:
+                checkpoint.publish(folder / checkpoint.WEIGHTS_NAME, self.workspace / checkpoint.BEST_NAME)
+
+        self._once_on_main(write)
+        self.saved_at = self.position.seconds
+
+    def _once_on_main(self, action: Any) -> None:
+        """Do it on the main process while the others wait; its failure is everybody's, so that none is left waiting."""
+        failure: Exception | None = None
+        if self.is_main:
+            try:
+                action()
+            except (OSError, ValueError) as error:
+                failure = error
+        if self.agreement.any(failure is not None):
+            raise failure or SystemExit(1)
+
+
+def _accelerator(config: TrainConfig, workspace: Path) -> Any:
+    import importlib.util
+
+    from accelerate import Accelerator
+    from accelerate.utils import ProjectConfiguration
+
+    if config.use_wandb and importlib.util.find_spec("wandb") is None:
+        raise ValueError("--use_wandb needs the package wandb: pip install wandb")
+    return Accelerator(
+        # Without it accelerate takes a launch of several processes on a machine with no GPU for one process each.
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision=config.mixed_precision,
+        log_with=["tensorboard", "wandb"] if config.use_wandb else ["tensorboard"],
+        project_config=ProjectConfiguration(str(workspace), logging_dir=str(workspace)),
+    )
+
+
+def seed_all(*key: int | str) -> None:
+    """Seed torch on every device from a key, the same on every machine."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    torch.manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def due(step: int, every: int, epoch_ended: bool) -> bool:
+    """Whether something that is done every so many steps (0: after each epoch) is to be done now."""
+    return step % every == 0 if every else epoch_ended
+
+
+def grouped(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of `size` batches; the last one may be shorter."""
+    iterator = iter(batches)
+    while group := list(itertools.islice(iterator, size)):
+        yield group
+
+
+def with_last(items: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """(item, whether it is the last one)."""
+    iterator = iter(items)
+    for item in iterator:
+        for following in iterator:
+            yield item, False
+            item = following
+        yield item, True
+
+
+def numbers(metrics: dict[str, tuple[Any, Any]]) -> Sums:
+    """Metrics as plain numbers."""
+    return {name: (float(total), float(count)) for name, (total, count) in metrics.items()}
+
+
+def add_up(sums: Iterable[Sums]) -> Sums:
+    """Element-wise sums of several metrics."""
+    window = log.Window()
+    for part in sums:
+        window.add(part)
+    return window.sums

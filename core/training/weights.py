@@ -1,0 +1,194 @@
+"""Weights from anywhere into a model: our checkpoints, the reference's, bare files, the Hugging Face hub.
+
+Loading is tolerant for training (each parameter that differs is named in one warning) and strict for inference
+(the same list as an error). Pickled files are read with `weights_only=True` alone: no code runs.
+"""
+
+import logging
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+WEIGHTS_NAME = "model.safetensors"
+FOLDER_NAMES = (WEIGHTS_NAME, "pytorch_model.bin", "model.pt")
+PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
+# Where a pickled file may keep its parameters, instead of being a plain dictionary of them.
+NESTED_KEYS = ("state_dict", "model", "model_state_dict")
+# The one table whose length depends on the longest sequence.
+POSITIONS_SUFFIX = "embed_positions.weight"
+# A constant that the reference stores and that we compute.
+IGNORED_SUFFIX = "point_embed.basis"
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+Align = Literal["left", "right"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class LoadReport:
+    """What became of each parameter; every list holds readable lines."""
+
+    path: str
+    loaded: int = 0
+    aligned: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything but an aligned position table is not as the model wants it."""
+        return bool(self.missing or self.unexpected or self.mismatched)
+
+    def lines(self) -> list[str]:
+        """One line for each parameter that differs."""
+        return [
+            *(f"not in the file: {name}" for name in self.missing),
+            *(f"not in the model: {name}" for name in self.unexpected),
+            *(f"another shape: {text}" for text in self.mismatched),
+            *(f"positions aligned: {text}" for text in self.aligned),
+        ]
+
+
+def load_weights(model: nn.Module, path: str | Path, align: Align = "right", strict: bool = False) -> LoadReport:
+    """Copy the weights at `path` into the model, casting them to its dtypes.
+
+    Args:
+        model: takes the weights; its own names are those of the reference's checkpoints.
+        path: a checkpoint folder, a .safetensors, a .pt/.pth/.bin/.ckpt, or a hub id `owner/name`.
+        align: which rows of a position table of another length are kept or filled: the last (right) or first (left).
+        strict: any difference is an error, and then nothing is copied.
+
+    Raises:
+        ValueError: nothing readable at `path`; nothing in common with the model; or, if strict, any difference.
+    """
+    source = read_weights(path)
+    report = LoadReport(str(path))
+    copies = _match(source, model.state_dict(), align, strict, report)
+    if not copies:
+        raise ValueError(f"{path}: no parameter in common with this model; it holds {_some(sorted(source))}")
+    if strict and report.differs:
+        raise ValueError(f"{path}: not the weights of this model: " + "; ".join(report.lines()))
+    with torch.no_grad():
+        for target, values in copies:
+            target.copy_(values)
+    report.loaded = len(copies)
+    if report.lines():
+        log.warning("%s: %d parameters loaded; %s", path, report.loaded, "; ".join(report.lines()))
+    return report
+
+
+def _match(
+    source: dict[str, Tensor], target: dict[str, Tensor], align: Align, strict: bool, report: LoadReport
+) -> list[tuple[Tensor, Tensor]]:
+    """Pairs (where to, what); what has no partner goes to the report."""
+    copies = []
+    for name, tensor in target.items():
+        values = source.get(name)
+        if values is None:
+            if not name.endswith(IGNORED_SUFFIX):
+                report.missing.append(name)
+        elif values.shape == tensor.shape:
+            copies.append((tensor, values))
+        elif name.endswith(POSITIONS_SUFFIX) and values.shape[1:] == tensor.shape[1:] and not strict:
+            copies.append(_align_rows(tensor, values, align))
+            report.aligned.append(f"{name} ({len(values)} rows to {len(tensor)}, {align})")
+        else:
+            report.mismatched.append(f"{name} (file {_shape(values)}, model {_shape(tensor)})")
+    report.unexpected += [name for name in source if name not in target and not name.endswith(IGNORED_SUFFIX)]
+    return copies
+
+
+def _align_rows(target: Tensor, values: Tensor, align: Align) -> tuple[Tensor, Tensor]:
+    rows = min(len(target), len(values))
+    if align == "left":
+        return target[:rows], values[:rows]
+    return target[len(target) - rows :], values[len(values) - rows :]
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Tensors by name on the CPU, from any place that `load_weights` takes.
+
+    Raises:
+        ValueError: nothing there, or not readable as weights.
+    """
+    file = find_weights(path)
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        if file.suffix in PICKLE_SUFFIXES:
+            return _read_pickle(file)
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read: {error}") from error
+    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file}: broken or not a file of weights: {_first_line(error)}") from error
+    raise ValueError(f"{file}: weights are .safetensors or {', '.join(PICKLE_SUFFIXES)}, not '{file.suffix}'")
+
+
+def _read_pickle(file: Path) -> dict[str, Tensor]:
+    import pickle
+
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(_first_line(error)) from error
+    for key in NESTED_KEYS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict):
+        raise ValueError(f"it holds a {type(loaded).__name__}, not parameters by name")
+    return {name.removeprefix("module."): value for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def find_weights(path: str | Path) -> Path:
+    """The file of weights that `path` means: the file itself, the one in a folder, or a download from the hub.
+
+    Raises:
+        ValueError: there is none.
+    """
+    local = Path(path).expanduser()
+    if local.is_dir():
+        for name in FOLDER_NAMES:
+            if (local / name).is_file():
+                return local / name
+        raise ValueError(f"{path}: no weights in this folder (looked for {', '.join(FOLDER_NAMES)})")
+    if local.exists():
+        return local
+    # A first part that is a folder here is a mistyped path, not somebody's name on the hub.
+    is_hub_id = HUB_ID.fullmatch(str(path)) and not local.suffix and not Path(local.parts[0]).is_dir()
+    if not is_hub_id:
+        raise ValueError(f"{path}: no such file or folder of weights")
+    return _download(str(path))
+
+
+def _download(hub_id: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(hub_id, WEIGHTS_NAME))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = f"{WEIGHTS_NAME} did not come from the Hugging Face hub: {_first_line(error)}"
+        raise ValueError(f"{hub_id}: no such file or folder here, and {reason}") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(str(size) for size in tensor.shape) or "scalar"
+
+
+def _some(names: list[str], limit: int = 3) -> str:
+    if not names:
+        return "nothing"
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
