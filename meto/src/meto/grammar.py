@@ -22,6 +22,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from meto._arrays import as_tokens
+
 Backend = Literal["LR_ABSCO", "LR", "CLERS"]
 BACKENDS: tuple[Backend, ...] = ("LR_ABSCO", "LR", "CLERS")
 MIN_BINS, MAX_BINS = 2, 65536
@@ -72,7 +74,7 @@ class Grammar:
 
         Raises ValueError if `tokens` is not a one-dimensional array of integers.
         """
-        tokens = token_array(tokens)
+        tokens = as_tokens(tokens)
         unknown = (tokens < 0) | (tokens >= self.num_tokens)
         end = int(np.argmax(unknown)) if unknown.any() else len(tokens)
         classes = self.token_class[tokens[:end]]
@@ -125,16 +127,6 @@ class Grammar:
             names.append("the end")
         owed = f" ({state} owed)" if names == ["coordinate"] and state <= VALUES_PER_FACE else ""
         return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names) + owed + " may come"
-
-
-def token_array(tokens: Any) -> np.ndarray:
-    """`tokens` as a one-dimensional array of integers; ValueError for anything else."""
-    array = np.asarray(tokens)
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ValueError(f"tokens must be a one-dimensional array of integers, got {array.dtype} {array.shape}")
-    return array
 
 
 def check_bins(bins: int) -> int:

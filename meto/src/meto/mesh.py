@@ -13,6 +13,9 @@ __all__ = ["check_mesh", "clean_mesh", "load_mesh", "normalize_mesh", "read_mesh
 MERGE_DISTANCE = 1e-4
 """Of a mesh whose longest side is about 2."""
 
+RANGE_SLACK = np.float32(1e-5)
+"""How far outside [-1, 1] a coordinate may be and still count as a rounding error."""
+
 _Y_Z_X = (1, 2, 0)
 
 
@@ -38,6 +41,14 @@ def check_mesh(vertices: Any, faces: Any) -> tuple[np.ndarray, np.ndarray]:
         index = int(np.argmax(outside))
         raise ValueError(f"face {index} is {faces[index].tolist()}, there are {len(vertices)} vertices")
     return vertices, np.ascontiguousarray(faces, dtype=np.int64)
+
+
+def check_unit_range(vertices: np.ndarray) -> None:
+    """ValueError naming the first vertex that is outside [-1, 1] by more than rounding."""
+    outside = np.abs(vertices).max(axis=1, initial=0) > 1 + RANGE_SLACK
+    if outside.any():
+        index = int(np.argmax(outside))
+        raise ValueError(f"vertex {index} is {vertices[index].tolist()}, outside [-1, 1]: normalise the mesh first")
 
 
 def clean_mesh(vertices: Any, faces: Any, merge_distance: float = MERGE_DISTANCE) -> tuple[np.ndarray, np.ndarray]:

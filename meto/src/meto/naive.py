@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from meto.grammar import VALUES_PER_FACE, Grammar, check_bins, naive_grammar, token_array
-from meto.mesh import check_mesh, face_order_by_vertices, rotate_to_lowest, vertex_ranks
-
-_RANGE_SLACK = 1e-3
+from meto._arrays import as_faces, as_tokens, as_vertices
+from meto.grammar import VALUES_PER_FACE, Grammar, check_bins, naive_grammar
+from meto.mesh import check_mesh, check_unit_range, face_order_by_vertices, rotate_to_lowest, vertex_ranks
 
 
 class NaiveEngine:
@@ -38,14 +37,12 @@ class NaiveEngine:
 
         Returns tokens (9 F,) int32, face_order (F,) int32 (the input index of the k-th face written) and face_type (F,)
         int32, all zeros. Raises ValueError for vertices that are not finite or outside [-1, 1] by more than rounding,
-        indices out of range, and a mesh without faces.
+        and for indices out of range.
         """
-        vertices, faces = check_mesh(vertices, faces)
+        vertices, faces = check_mesh(as_vertices(vertices), as_faces(faces))
         check_unit_range(vertices)
-        if len(faces) == 0:
-            raise ValueError("the mesh has no faces")
         bins = np.float32(self.discrete_bins)
-        x = (vertices.astype(np.float32) + np.float32(1)) * np.float32(0.5) * bins
+        x = (vertices + np.float32(1)) * np.float32(0.5) * bins
         cells = np.clip(x, 0, bins - 1).astype(np.int32)  # (V, 3)
 
         ranks = vertex_ranks(vertices, axes=(2, 1, 0))
@@ -61,20 +58,12 @@ class NaiveEngine:
         Raises ValueError with the position of the first token that is wrong; with `strict` off the whole faces before
         it are returned instead.
         """
-        tokens = token_array(tokens)
-        violation = self.grammar.validate(tokens)
+        tokens = as_tokens(tokens)
+        violation = self.grammar.validate(tokens) if len(tokens) else None  # no tokens are no faces
         if violation is not None and strict:
-            raise ValueError(f"tokens are not a mesh: at position {violation.position}, {violation.reason}")
+            raise ValueError(f"token {violation.position}: {violation.reason}")
         num_faces = (len(tokens) if violation is None else violation.position) // VALUES_PER_FACE
         cells = tokens[: num_faces * VALUES_PER_FACE].reshape(-1, 3)[:, ::-1]
         vertices = (cells.astype(np.float32) + np.float32(0.5)) / np.float32(self.discrete_bins) * 2 - 1
         faces = np.arange(3 * num_faces, dtype=np.int32).reshape(-1, 3)
         return np.ascontiguousarray(vertices, dtype=np.float32), faces, np.zeros(num_faces, dtype=np.int32)
-
-
-def check_unit_range(vertices: np.ndarray) -> None:
-    """ValueError naming the first vertex that is outside [-1, 1] by more than rounding."""
-    outside = np.abs(vertices).max(axis=1, initial=0) > 1 + _RANGE_SLACK
-    if outside.any():
-        index = int(np.argmax(outside))
-        raise ValueError(f"vertex {index} is {vertices[index].tolist()}, outside [-1, 1]: normalise the mesh first")
