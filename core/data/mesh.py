@@ -127,8 +127,11 @@ def save(path: str | Path, mesh: Mesh) -> None:
 
     Raises ValueError for a suffix that nothing here writes.
     """
-    path = Path(path)
-    data = _encode_file(path, mesh)
+    save_bytes(Path(path), _encode_file(Path(path), mesh))
+
+
+def save_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
