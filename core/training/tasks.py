@@ -7,6 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.data.batch import Batch, BatchSampler, collate, make_loader
+from core.data.dataset import DataConfig, build_datasets
+from core.model.arae import ArAE, ArAEConfig
+from core.tokens import PAD, Tokenizer, TokenizerConfig
+from core.training import evaluation
+from core.training.processes import outlive_sigterm
+from core.training.trainer import TrainConfig
+
+PICTURED = 4  # test meshes in an evaluation's picture
+
 Metrics = dict[str, tuple[Any, Any]]
 """(sum, count) by name: means come out right over batches and processes of any size."""
 
@@ -48,3 +58,149 @@ class Task(Protocol):
 
     def pictures(self, model: nn.Module) -> dict[str, np.ndarray]:
         """Pictures (H, W, 3) uint8 by name; called after an evaluation, on the main process alone."""
+
+
+class ArAETask:
+    """Mesh tokens from a point cloud (or from nothing): cross-entropy and the latent penalty.
+
+    Args:
+        tokenizer, model, data: those parts of the configuration.
+        train: batch size, seed, evaluation and activation checkpointing are read here.
+
+    Raises:
+        ValueError: a condition for which the data sets have no input.
+    """
+
+    name = "ArAE"
+
+    def __init__(self, tokenizer: TokenizerConfig, model: ArAEConfig, data: DataConfig, train: TrainConfig):
+        if model.cond_mode not in ("point", "none"):
+            raise ValueError(f"--cond_mode {model.cond_mode}: training data have points; use point or none")
+        self.config, self.data, self.train = model, data, train
+        self.tokenizer = Tokenizer(tokenizer)
+
+    def build_model(self) -> nn.Module:
+        model = ArAE(self.config, self.tokenizer.vocab_size)
+        model.mesh_decoder.model.checkpointing = self.train.checkpointing
+        return model
+
+    def build_data(self) -> None:
+        train_set, self.test_set = build_datasets(
+            self.data,
+            self.tokenizer,
+            point_num=self.config.point_encoder.point_num if self.config.cond_mode == "point" else 0,
+            max_seq_length=self.config.decoder.max_seq_length,
+            seed=self.train.seed,
+        )
+        assert train_set is not None
+        self.train_set = train_set
+        self.sampler: BatchSampler | None = None
+
+    def describe(self) -> list[tuple[str, str]]:
+        source = f"--data {' '.join(self.data.data)}"
+        if not self.data.data:
+            source = f"no --data given: training on procedural shapes, {self.data.num_shapes} of them"
+        elif self.data.shapes_fraction:
+            source += f", {100 * self.data.shapes_fraction:g} % of an epoch procedural shapes"
+        lengths = self.train_set.lengths(0)
+        size = f"{len(self.train_set)} meshes an epoch, {lengths.mean():.0f} tokens on average, {lengths.max()} at most"
+        return [("data", source), ("", f"{size}; {len(self.test_set)} test meshes")]
+
+    # ------------------------------------------------------------------ batches
+
+    def _sampler(self, rank: int, world: int) -> BatchSampler:
+        return BatchSampler(
+            self.train_set,
+            self.train.batch_size,
+            seed=self.train.seed,
+            sort_by_length=self.train.sort_by_length,
+            batch_tokens=self.train.batch_tokens,
+            rank=rank,
+            world_size=world,
+        )
+
+    def num_batches(self, epoch: int, world: int) -> int:
+        sampler = self._sampler(0, world)
+        sampler.set_epoch(epoch)
+        return len(sampler)
+
+    def batches(self, epoch: int, start: int, rank: int, world: int) -> Iterable[Batch]:
+        if self.sampler is None:
+            self.sampler = self._sampler(rank, world)
+            cuda = torch.cuda.is_available()
+            self.loader = make_loader(self.train_set, self.sampler, self.data.num_workers, pin_memory=cuda)
+            self.loader.worker_init_fn = outlive_sigterm
+        self.sampler.set_epoch(epoch, start)
+        return self.loader
+
+    def to(self, batch: Batch, device: torch.device) -> Batch:
+        return batch.to(device, non_blocking=True)
+
+    def weight(self, batch: Batch) -> float:
+        return float((batch.ids != PAD).sum() - len(batch))  # BOS is not predicted
+
+    def names(self, batch: Batch) -> list[str]:
+        return batch.names or []
+
+    # ------------------------------------------------------------------ loss and evaluation
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Metrics]:
+        output = model(batch.ids, batch.num_faces, points=batch.points, latents=batch.latents, images=batch.images)
+        count = len(output.labels)
+        nats = output.loss_ce.detach() * count
+        return output.loss, {
+            "loss_ce": (nats, count),
+            "loss_kl": (output.loss_kl.detach(), 1),
+            "nats_per_face": (nats, batch.num_faces.sum()),
+            "token_accuracy": ((output.logits.detach().argmax(-1) == output.labels).sum(), count),
+            "padding": ((batch.ids == PAD).sum(), batch.ids.numel()),
+        }
+
+    def evaluate(self, model: nn.Module, accelerator: Any) -> dict[str, float]:
+        if not len(self.test_set):
+            return {}
+        sums: dict[str, Tensor] = {}
+        for batch in self._test_batches(accelerator.process_index, accelerator.num_processes):
+            batch = self.to(batch, accelerator.device)
+            loss, metrics = self.loss(model, batch)
+            weight = self.weight(batch)
+            for name, pair in {"loss": (loss * weight, weight), **metrics, **self._generated(model, batch)}.items():
+                pair_tensor = torch.stack([torch.as_tensor(x, device=accelerator.device).float() for x in pair])
+                sums[name] = sums.get(name, 0) + pair_tensor
+        sums.pop("padding")
+        totals = accelerator.reduce(torch.stack(list(sums.values())), "sum").tolist()
+        return {name: total / count for name, (total, count) in zip(sums, totals, strict=True) if count}
+
+    def _test_batches(self, rank: int, world: int) -> Iterable[Batch]:
+        sampler = BatchSampler(self.test_set, self.train.batch_size, shuffle=False, rank=rank, world_size=world)
+        return make_loader(self.test_set, sampler)
+
+    def _generated(self, model: nn.Module, batch: Batch) -> Metrics:
+        """How whole generated meshes compare with the batch's own, for --eval_mode generate."""
+        if self.train.eval_mode != "generate" or not isinstance(model, ArAE):  # sharded: not all of it is here
+            return {}
+        made = evaluation.generated_meshes(model, batch, self.tokenizer)
+        return evaluation.compare(made, evaluation.true_meshes(batch, self.tokenizer))
+
+    def pictures(self, model: nn.Module) -> dict[str, np.ndarray]:
+        """A row for each of a few test meshes: the mesh, its arg-max tokens, and one generated from its points."""
+        assert isinstance(model, ArAE)
+        if not len(self.test_set):
+            return {}
+        device = next(model.parameters()).device
+        batch = self.to(collate([self.test_set[k] for k in self._pictured()]), device)
+        logits = model(batch.ids, batch.num_faces, points=batch.points).logits
+        columns = zip(
+            evaluation.true_meshes(batch, self.tokenizer),
+            evaluation.argmax_meshes(logits, batch, self.tokenizer),
+            evaluation.generated_meshes(model, batch, self.tokenizer),
+            strict=True,
+        )
+        rows = [{"ground truth": a, "arg-max": b, "generated": c.mesh} for a, b, c in columns]
+        return {"meshes": evaluation.draw_sheet(rows)}
+
+    def _pictured(self) -> list[int]:
+        """A few test meshes, spread over the shorter half: generating them takes less time than the evaluation."""
+        by_length = np.argsort(self.test_set.lengths(0), kind="stable")
+        shorter = by_length[: max(PICTURED, len(by_length) // 2)]
+        return [int(shorter[k]) for k in np.linspace(0, len(shorter) - 1, min(PICTURED, len(shorter))).astype(int)]

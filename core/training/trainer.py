@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NOT_NEGATIVE = (
+    *("batch_tokens", "max_steps", "max_minutes", "gradient_clip", "weight_decay"),
+    *("eval_every", "save_every", "save_minutes", "threads", "seed"),
+)
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -41,6 +46,10 @@ class TrainConfig:
     """More weights to start from, loaded after --resume (of the DiT)."""
     batch_size: int = 4
     """Meshes in a batch of each process."""
+    batch_tokens: int = 0
+    """Most tokens of a batch, padding included; 0: --batch_size alone decides."""
+    sort_by_length: bool = True
+    """Put meshes of about the same length in a batch, so that little of it is padding."""
     gradient_accumulation_steps: int = 1
     """Batches in an optimizer step."""
     num_epochs: int = 100
@@ -84,10 +93,7 @@ class TrainConfig:
         for name in ("batch_size", "gradient_accumulation_steps", "num_epochs", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} {getattr(self, name)}: at least 1 is needed")
-        zero_or_more = (
-            "max_steps max_minutes gradient_clip weight_decay eval_every save_every save_minutes threads seed"
-        )
-        for name in zero_or_more.split():
+        for name in NOT_NEGATIVE:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
         if not (self.lr > 0 and math.isfinite(self.lr)):

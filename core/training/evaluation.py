@@ -1,0 +1,87 @@
+"""Meshes of a model in training beside the true ones: arg-max and generated, measured and drawn."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.data.batch import Batch
+from core.data.mesh import Mesh, finish, sample_surface
+from core.model.arae import ArAE
+from core.model.generate import SamplingConfig, generate
+from core.tokens import PAD, Tokenizer
+
+PICTURE_SIZE = 320  # pixels
+CHAMFER_POINTS = 2048
+# Budget of a generated mesh: that of the longest true one of its batch, and some.
+BUDGET_FACTOR, BUDGET_SPARE = 1.25, 32
+
+
+class Made(NamedTuple):
+    """A mesh, finished as inference does it, and whether its tokens ended by themselves."""
+
+    mesh: Mesh
+    finished: bool
+
+
+def true_meshes(batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
+    """The meshes that the batch's tokens say."""
+    return [_mesh(ids, tokenizer) for ids in batch.ids[:, 1:].cpu().numpy()]
+
+
+def argmax_meshes(logits: Tensor, batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
+    """Meshes of the likeliest tokens, each with the true ones before it: what one forward pass shows.
+
+    Args:
+        logits: (M, vocab) at the labels of the batch, sequence after sequence.
+    """
+    lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
+    return [_mesh(ids.cpu().numpy(), tokenizer) for ids in logits.argmax(-1).split(lengths)]
+
+
+@torch.no_grad()
+def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[Made]:
+    """Meshes generated greedily from the batch's conditions, in float32."""
+    longest = int((batch.ids != PAD).sum(1).max())
+    budget = min(int(BUDGET_FACTOR * longest) + BUDGET_SPARE, model.config.decoder.max_seq_length + 1)
+    # Under autocast the cache would hold keys of another type than is computed; and one row gains nothing from bf16.
+    with torch.autocast(batch.ids.device.type, enabled=False):
+        condition = model.condition(model.encode(batch.points, batch.latents, batch.images), batch.num_faces)
+        seeds, config = list(range(len(batch))), SamplingConfig(generate_mode="greedy")
+        made = generate(model.mesh_decoder, condition, tokenizer.grammar, budget, config, seeds)
+    return [Made(_mesh(each.ids, tokenizer), each.finished) for each in made]
+
+
+def compare(made: Sequence[Made], truth: Sequence[Mesh]) -> dict[str, tuple[float, float]]:
+    """(sum, count) of: share of meshes that ended, their faces over the true number, and the Chamfer distance."""
+    pairs = [(each.mesh, mesh) for each, mesh in zip(made, truth, strict=True) if len(each.mesh.faces)]
+    return {
+        "generated_finished": (sum(each.finished for each in made), len(made)),
+        "generated_faces_ratio": (sum(len(a.faces) / len(b.faces) for a, b in pairs), len(pairs)),
+        "generated_chamfer": (sum(chamfer(a, b) for a, b in pairs), len(pairs)),
+    }
+
+
+def chamfer(a: Mesh, b: Mesh) -> float:
+    """Mean distance from a point of either surface to the nearest of the other, from 2048 points of each."""
+    from scipy.spatial import cKDTree
+
+    p, q = (sample_surface(mesh, CHAMFER_POINTS, np.random.default_rng(0)) for mesh in (a, b))
+    return float((cKDTree(q).query(p)[0].mean() + cKDTree(p).query(q)[0].mean()) / 2)
+
+
+def draw_sheet(rows: Sequence[dict[str, Mesh]]) -> np.ndarray:
+    """A picture (H, W, 3) uint8: a row of meshes each, under the titles that are their keys."""
+    from core.data.render import contact_sheet, render
+
+    pictures: list[list[np.ndarray | None]] = [
+        [render(mesh, size=PICTURE_SIZE) for mesh in row.values()] for row in rows
+    ]
+    labels = [[f"{len(mesh.faces)} faces" for mesh in row.values()] for row in rows]
+    return contact_sheet(pictures, labels, header=list(rows[0]))
+
+
+def _mesh(ids: np.ndarray, tokenizer: Tokenizer) -> Mesh:
+    return finish(Mesh(*tokenizer.decode(ids)))
