@@ -1,0 +1,100 @@
+"""Checkpoint folders: whole or not there."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.training import checkpoint
+
+WEIGHTS = {"w": torch.arange(3.0)}
+STATE = {"optimizer": {"m": torch.ones(2)}, "position": {"step": 7, "best": float("inf")}}
+
+
+def save(workspace, step):
+    return checkpoint.save_checkpoint(workspace, step, WEIGHTS, STATE, {"lr": 1e-4})
+
+
+def test_round_trip(tmp_path):
+    folder = save(tmp_path, 7)
+    assert folder == tmp_path / "checkpoint-00000007" == checkpoint.latest_checkpoint(tmp_path)
+    state = checkpoint.read_state(folder)
+    assert state["position"] == STATE["position"]
+    assert torch.equal(state["optimizer"]["m"], torch.ones(2))
+    assert json.loads((folder / "config.json").read_text()) == {"lr": 1e-4}
+    assert torch.equal(load_file(tmp_path / "model.safetensors")["w"], WEIGHTS["w"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-00000007", "model.safetensors"]
+
+
+def test_the_two_newest_are_kept(tmp_path):
+    for step in (2, 10, 9):
+        save(tmp_path, step)
+    assert [p.name[-2:] for p in checkpoint.checkpoints(tmp_path)] == ["09", "10"]
+
+
+def test_steps_beyond_eight_digits_sort_as_numbers(tmp_path):
+    for step in (99_999_999, 100_000_000):
+        save(tmp_path, step)
+    assert checkpoint.latest_checkpoint(tmp_path).name == "checkpoint-100000000"
+
+
+@pytest.mark.parametrize("lost", ["model.safetensors", "training.pt", "config.json"])
+def test_a_plundered_checkpoint_is_passed_over(tmp_path, lost, caplog):
+    save(tmp_path, 1)
+    (save(tmp_path, 2) / lost).unlink()
+    assert checkpoint.latest_checkpoint(tmp_path).name == "checkpoint-00000001"
+    assert lost in caplog.text
+
+
+def test_no_run_here(tmp_path):
+    assert checkpoint.latest_checkpoint(tmp_path) is None
+    assert checkpoint.latest_checkpoint(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("keep", [0, 100])
+def test_damaged_state(tmp_path, keep):
+    folder = save(tmp_path, 1)
+    file = folder / "training.pt"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="training.pt: damaged"):
+        checkpoint.read_state(folder)
+
+
+@pytest.mark.parametrize("failing", ["save_file", "_flush", "torch.save"])
+def test_killed_while_writing(tmp_path, failing, monkeypatch):
+    """Whatever moment a process dies at, the newest checkpoint is the one before; leftovers go at the next start."""
+
+    class DeadError(BaseException):
+        pass
+
+    def die(*_args, **_kwargs):
+        raise DeadError
+
+    save(tmp_path, 1)
+    with monkeypatch.context() as patch:
+        owner, name = (torch, "save") if failing == "torch.save" else (checkpoint, failing)
+        patch.setattr(owner, name, die)
+        with pytest.raises(DeadError):
+            save(tmp_path, 2)
+    assert checkpoint.latest_checkpoint(tmp_path).name == "checkpoint-00000001"
+    assert list(tmp_path.glob(".writing-*"))
+    checkpoint.clean_leftovers(tmp_path)
+    assert not list(tmp_path.glob(".writing-*"))
+    assert save(tmp_path, 2).is_dir()
+
+
+def test_publishing_without_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(checkpoint.os, "link", refuse)
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "b").write_text("old")
+    checkpoint.publish(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_text() == "new"
+
+
+def test_commit_is_that_of_the_code():
+    commit = checkpoint.git_commit()
+    assert commit is None or len(commit.removesuffix("-dirty")) == 40

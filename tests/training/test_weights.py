@@ -1,0 +1,182 @@
+"""Weights from everywhere into a model."""
+
+import logging
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from core.training.weights import load_weights
+
+
+class Decoder(nn.Module):
+    """Names as in the real model's checkpoints: mesh_decoder.model.embed_positions.weight."""
+
+    def __init__(self, rows: int = 6):
+        super().__init__()
+        self.mesh_decoder = nn.ModuleDict({"model": nn.ModuleDict({"embed_positions": nn.Embedding(rows, 4)})})
+        self.proj = nn.Linear(4, 3)
+
+    @property
+    def positions(self):
+        return self.mesh_decoder["model"]["embed_positions"].weight
+
+
+def state(rows=6):
+    """Every value different, so that a misplaced one shows."""
+    model = Decoder(rows)
+    start = 0
+    for tensor in model.state_dict().values():
+        tensor.copy_(torch.arange(start, start + tensor.numel()).view(tensor.shape) / 64)
+        start += tensor.numel()
+    return model.state_dict()
+
+
+def write(path, tensors, **extra):
+    if path.suffix == ".safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(extra or tensors, path)
+    return path
+
+
+def assert_is(model, tensors):
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, tensors[name].float()), name
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".bin"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_bare_files_of_any_precision(tmp_path, suffix, dtype):
+    tensors = {name: tensor.to(dtype) for name, tensor in state().items()}
+    model = Decoder()
+    report = load_weights(model, write(tmp_path / f"w{suffix}", tensors), strict=True)
+    assert_is(model, tensors)
+    assert report.loaded == 3
+    assert not report.lines()
+    assert model.proj.weight.dtype == torch.float32
+
+
+def test_folder_and_wrapped_pickle(tmp_path):
+    write(tmp_path / "model.safetensors", state())
+    load_weights(folder := Decoder(), tmp_path, strict=True)
+    assert_is(folder, state())
+    nested = {f"module.{name}": tensor for name, tensor in state().items()}
+    write(tmp_path / "w.pt", nested, state_dict=nested, epoch=3)
+    load_weights(pickled := Decoder(), tmp_path / "w.pt", strict=True)
+    assert_is(pickled, state())
+
+
+@pytest.mark.parametrize("there", [4, 9])
+@pytest.mark.parametrize("align", ["left", "right"])
+def test_positions_of_another_length_are_aligned(tmp_path, there, align, caplog):
+    model = Decoder(6)
+    before = model.positions.detach().clone()
+    source = state(there)
+    report = load_weights(model, write(tmp_path / "w.safetensors", source), align=align)
+    rows = source["mesh_decoder.model.embed_positions.weight"]
+    n = min(6, there)
+    if align == "left":
+        assert torch.equal(model.positions[:n], rows[:n])
+        assert torch.equal(model.positions[n:], before[n:])
+    else:
+        assert torch.equal(model.positions[-n:], rows[-n:])
+        assert torch.equal(model.positions[: 6 - n], before[: 6 - n])
+    assert report.aligned == [f"mesh_decoder.model.embed_positions.weight ({there} rows to 6, {align})"]
+    assert f"{there} rows to 6, {align}" in caplog.text
+
+
+def test_every_difference_is_named_in_one_warning(tmp_path, caplog):
+    tensors = state()
+    tensors["proj.weight"] = torch.zeros(5, 4)
+    del tensors["proj.bias"]
+    tensors["other.weight"] = torch.zeros(1)
+    tensors["point_encoder.point_embed.basis"] = torch.zeros(3, 24)  # the reference stores this constant
+    model = Decoder()
+    before = model.proj.weight.detach().clone()
+    with caplog.at_level(logging.WARNING):
+        report = load_weights(model, write(tmp_path / "w.safetensors", tensors))
+    assert report.missing == ["proj.bias"]
+    assert report.unexpected == ["other.weight"]
+    assert report.mismatched == ["proj.weight (file 5x4, model 3x4)"]
+    assert report.loaded == 1
+    assert torch.equal(model.proj.weight, before)
+    assert len(caplog.records) == 1
+    for text in ("proj.bias", "other.weight", "5x4", "3x4"):
+        assert text in caplog.text
+    assert "basis" not in caplog.text
+
+
+def test_strict_names_each_difference_and_copies_nothing(tmp_path):
+    tensors = {**state(8), "proj.weight": torch.zeros(5, 4), "extra": torch.zeros(1)}
+    model = Decoder(6)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"extra.*embed_positions.weight \(file 8x4, model 6x4\).*5x4, model 3x4"):
+        load_weights(model, write(tmp_path / "w.safetensors", tensors), strict=True)
+    assert_is(model, before)
+
+
+def test_nothing_in_common(tmp_path):
+    with pytest.raises(ValueError, match=r"no parameter in common.*a, b"):
+        load_weights(Decoder(), write(tmp_path / "w.pt", {"a": torch.zeros(1), "b": torch.zeros(1)}))
+
+
+@pytest.mark.parametrize("name", ["missing.safetensors", "some/where/missing", "./missing"])
+def test_missing_path(name):
+    with pytest.raises(ValueError, match=r"missing.*no such file or folder of weights"):
+        load_weights(Decoder(), name)
+
+
+def test_a_mistyped_local_folder_is_not_looked_up_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrained").mkdir()
+    with pytest.raises(ValueError, match="pretrained/ArAE-tinny: no such file or folder of weights"):
+        load_weights(Decoder(), "pretrained/ArAE-tinny")
+
+
+def test_hub_id_that_cannot_be_fetched(monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"somebody/something: no such file or folder here.*hub") as caught:
+        load_weights(Decoder(), "somebody/something")
+    assert "\n" not in str(caught.value)
+
+
+def test_hub_id(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    file = write(tmp_path / "model.safetensors", state())
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda repo, name: {"me/it": str(tmp_path / name)}[repo])
+    load_weights(model := Decoder(), "me/it", strict=True)
+    assert file.exists()
+    assert_is(model, state())
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("content", [b"", b"not weights at all", None])
+def test_broken_files(tmp_path, suffix, content):
+    file = write(tmp_path / f"w{suffix}", state())
+    file.write_bytes(file.read_bytes()[:-20] if content is None else content)
+    with pytest.raises(ValueError, match="broken or not a file of weights") as caught:
+        load_weights(Decoder(), file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_with_code_in_it_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    torch.save({"proj.bias": Evil()}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="broken or not a file of weights"):
+        load_weights(Decoder(), tmp_path / "w.pt")
+
+
+def test_other_suffixes_and_empty_folders(tmp_path):
+    (tmp_path / "mesh.obj").write_text("v 0 0 0")
+    with pytest.raises(ValueError, match=r"weights are \.safetensors or \.pt"):
+        load_weights(Decoder(), tmp_path / "mesh.obj")
+    with pytest.raises(ValueError, match="no weights in this folder"):
+        load_weights(Decoder(), tmp_path)
