@@ -1,0 +1,58 @@
+"""From the parts of a modelled object to one triangle mesh."""
+
+import numpy as np
+
+from core.data.mesh import Mesh
+from core.data.shapes.dice import Dice, Modeller
+from core.data.shapes.surface import Surface, join
+from core.data.shapes.triangulate import triangulate, weld
+
+WELD_DISTANCE = 1e-4  # of the longest side, as files are cleaned
+
+
+def assemble(modeller: Modeller, rng: np.random.Generator, least: int, most: int) -> tuple[Mesh, np.ndarray]:
+    """Model until the mesh has `least` to `most` faces; also the part of each face (F,) int32."""
+    for _ in range(100):
+        dice = Dice(rng)
+        parts = modeller(dice)
+        whole = restyle(dice, join(*parts))
+        owner = np.repeat(np.arange(len(parts)), [len(part.quads) for part in parts])
+        ngon_owner = np.repeat(np.arange(len(parts)), [len(part.ngons) for part in parts])
+        mesh, part = finish(whole, np.concatenate([owner, ngon_owner]), dice.pick("strip", "strip", "fan"))
+        if least <= len(mesh.faces) <= most:
+            return mesh, part
+    raise AssertionError(f"{modeller.__name__} does not reach {least} to {most} faces")
+
+
+def restyle(dice: Dice, surface: Surface) -> Surface:
+    """Now and then stretch, lean, taper or twist the whole object, as a cartoon or hand-built style would."""
+    if dice.chance(0.3):
+        surface = surface.scale(*dice.reals(0.75, 1.3, 3))
+    if dice.chance(0.08):
+        surface = surface.slant(x=dice.real(-0.2, 0.2) * np.ptp(surface.points[:, 1]))
+    if dice.chance(0.08):
+        surface = surface.taper(dice.real(0.65, 1.2))
+    if dice.chance(0.04):
+        surface = twist(surface, dice.real(-20, 20))
+    return surface
+
+
+def twist(surface: Surface, degrees: float) -> Surface:
+    """Turn about y in proportion to the height, by `degrees` at the top."""
+    y = surface.points[:, 1]
+    angle = np.radians(degrees) * (y - y.min()) / np.ptp(y)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return surface.warp(lambda x, y, z: (cos * x + sin * z, y, cos * z - sin * x))
+
+
+def finish(surface: Surface, owner: np.ndarray, style: str) -> tuple[Mesh, np.ndarray]:
+    """Centre, scale to longest side 1, weld and triangulate. owner: the part of each polygon, quads first."""
+    used = np.zeros(len(surface.points), dtype=bool)
+    for polygons in (surface.quads, *surface.ngons):
+        used[polygons] = True
+    low, high = surface.points[used].min(axis=0), surface.points[used].max(axis=0)
+    points, index = weld((surface.points - (low + high) / 2) / (high - low).max(), WELD_DISTANCE)
+    welded = Surface(points, index[surface.quads], tuple(index[ngon] for ngon in surface.ngons))
+    triangles, part = triangulate(welded, owner, style)
+    kept, compact = np.unique(triangles, return_inverse=True)
+    return Mesh(points[kept].astype(np.float32), compact.reshape(-1, 3).astype(np.int32)), part.astype(np.int32)
