@@ -13,6 +13,8 @@ def run(main: Callable[[], int | None]) -> int:
     """
     try:
         return main() or 0
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        return 141
     except (ValueError, OSError) as error:
         rank = os.environ.get("RANK", "0")
         print(f"{'' if rank == '0' else f'[process {rank}] '}error: {error}", file=sys.stderr)

@@ -9,15 +9,18 @@ A folder is written under a temporary name, flushed to the disk and renamed, so 
 leaves the last one as it was. The random state is not stored: every step seeds it anew (see trainer.py).
 """
 
+import errno
 import json
 import logging
 import os
+import platform
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors.torch import save_file
@@ -32,6 +35,7 @@ __all__ = [
     "git_commit",
     "latest_checkpoint",
     "load_weights",
+    "lock_workspace",
     "publish",
     "read_state",
     "save_checkpoint",
@@ -44,6 +48,8 @@ BEST_NAME = "best.safetensors"
 FOLDER = re.compile(r"checkpoint-(\d{8,})")
 TEMPORARY_PREFIX = ".writing-"
 KEEP = 2
+LOCK_NAME = ".lock"
+LOCK_PATIENCE = 60.0  # seconds
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +161,42 @@ def check_workspace(workspace: Path, needed_bytes: int) -> None:
     if free < needed_bytes:
         needs = f"checkpoints need about {needed_bytes / 2**30:.2f} GiB"
         raise ValueError(f"--workspace {workspace}: {needs}, the disk has {free / 2**30:.2f} GiB free")
+
+
+def lock_workspace(workspace: Path) -> IO[str]:
+    """Keep other runs out of a workspace until the returned file is closed, or the process has ended.
+
+    Waits for a run that is just being stopped.
+
+    Raises:
+        ValueError: another run is at work there.
+    """
+    file = (workspace / LOCK_NAME).open("a+")
+    until = time.monotonic() + LOCK_PATIENCE
+    while not _try_lock(file):
+        if time.monotonic() > until:
+            file.seek(0)
+            raise ValueError(f"--workspace {workspace}: another run is at work here ({file.read().strip() or '?'})")
+        time.sleep(0.5)
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}\n")
+    file.flush()
+    return file
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows: no such locks, so no protection
+        return True
+    try:
+        # A record lock, not flock: data workers, which are forked, must not hold it after their parent's end.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            return False
+        log.warning("this file system knows no locks (%s): see that no other run uses the workspace", error)
+    return True
 
 
 def clean_leftovers(workspace: Path) -> None:

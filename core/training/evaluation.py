@@ -76,9 +76,7 @@ def draw_sheet(rows: Sequence[dict[str, Mesh]]) -> np.ndarray:
     """A picture (H, W, 3) uint8: a row of meshes each, under the titles that are their keys."""
     from core.data.render import contact_sheet, render
 
-    pictures: list[list[np.ndarray | None]] = [
-        [render(mesh, size=PICTURE_SIZE) for mesh in row.values()] for row in rows
-    ]
+    pictures = [[render(mesh, size=PICTURE_SIZE) if len(mesh.faces) else None for mesh in row.values()] for row in rows]
     labels = [[f"{len(mesh.faces)} faces" for mesh in row.values()] for row in rows]
     return contact_sheet(pictures, labels, header=list(rows[0]))
 

@@ -1,5 +1,6 @@
 """Several processes as one: a common stop signal, and sums agreed on without touching the device."""
 
+import os
 import signal
 from collections.abc import Sequence
 from datetime import timedelta
@@ -35,14 +36,23 @@ class Agreement:
 
 
 class StopSignal:
-    """Within the `with` block SIGTERM (what a scheduler sends before it takes the machine) only sets `received`."""
+    """Within the `with` block SIGTERM (what a scheduler sends before it takes the machine) only sets `received`.
+
+    A launcher that was ended itself counts too: accelerate's passes no signal on, and its process would train for ever.
+    """
 
     def __init__(self) -> None:
-        self.received = False
+        self._signalled = False
         self._before: Any = None
+        launched = "LOCAL_RANK" in os.environ or "ACCELERATE_MIXED_PRECISION" in os.environ
+        self._launcher = os.getppid() if launched else None
+
+    @property
+    def received(self) -> bool:
+        return self._signalled or (self._launcher is not None and os.getppid() != self._launcher)
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        self.received = True
+        self._signalled = True
 
     def __enter__(self) -> "StopSignal":
         self._before = signal.signal(signal.SIGTERM, self._note)

@@ -166,6 +166,8 @@ class Trainer:
         finally:
             self.bar.close()
             self.trackers.close()
+            if self.is_main:
+                self.lock.close()
         return self.position
 
     # ------------------------------------------------------------------ before the first step
@@ -175,7 +177,7 @@ class Trainer:
         model = self.task.build_model()
         self.task.build_data()
         optimizer = build_optimizer(model, self.config.lr, self.config.weight_decay)
-        self._once_on_main(lambda: checkpoint.clean_leftovers(self.workspace))
+        self._once_on_main(self._take_workspace)
         start = checkpoint.latest_checkpoint(self.workspace)
         self._once_on_main(lambda: self._check_space(model, start))
         if start:
@@ -194,6 +196,10 @@ class Trainer:
             checkpoint.write_json(self.workspace / checkpoint.CONFIG_NAME, self.record)
             self.metrics = log.MetricsFile(self.workspace, self.position.step)
             log.banner(self._facts(start))
+
+    def _take_workspace(self) -> None:
+        self.lock = checkpoint.lock_workspace(self.workspace)
+        checkpoint.clean_leftovers(self.workspace)
 
     def _check_space(self, model: torch.nn.Module, start: Path | None) -> None:
         weights = sum(t.numel() * t.element_size() for t in model.state_dict().values())

@@ -1,6 +1,9 @@
 """Checkpoint folders: whole or not there."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,6 +96,21 @@ def test_publishing_without_hard_links(tmp_path, monkeypatch):
     (tmp_path / "b").write_text("old")
     checkpoint.publish(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_text() == "new"
+
+
+def test_two_runs_in_one_workspace(tmp_path, monkeypatch):
+    """The second waits for the first to go, for a while. (Another process: a process does not lock itself out.)"""
+    code = "import sys; from pathlib import Path; from core.training.checkpoint import lock_workspace; "
+    code += "f = lock_workspace(Path(sys.argv[1])); print('mine', flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": Path(__file__).parents[2], "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], **pipes) as other:
+        assert other.stdout.readline() == "mine\n"
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "LOCK_PATIENCE", 0.1)
+            with pytest.raises(ValueError, match=f"another run is at work here .process {other.pid} on "):
+                checkpoint.lock_workspace(tmp_path)
+        other.stdin.close()
+        checkpoint.lock_workspace(tmp_path).close()
 
 
 def test_commit_is_that_of_the_code():

@@ -1,20 +1,18 @@
 """A task of seconds for the tests of the loop: a small network with dropout learns a random linear map."""
 
+import time
+
 import torch
 from torch import Tensor, nn
 
 
 class Net(nn.Module):
-    def __init__(self, width: int = 8):
+    def __init__(self, width: int = 8, dropout: float = 0.1):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Dropout(0.1), nn.Linear(width, 2))
+        self.layers = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 2))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
-
-    def eval_dropout(self) -> "Net":
-        self.layers[2].p = 0.0
-        return self
 
 
 class ToyTask:
@@ -22,12 +20,13 @@ class ToyTask:
 
     name = "toy"
 
-    def __init__(self, batches_per_epoch: int = 6, bad_step: int = -1, on_batch=None, width: int = 8):
-        self.batches_per_epoch, self.bad_step, self.on_batch, self.width = batches_per_epoch, bad_step, on_batch, width
+    def __init__(self, batches_per_epoch=6, *, bad_step=-1, on_batch=None, width=8, dropout=0.1, pause=0.0):
+        self.batches_per_epoch, self.bad_step, self.on_batch = batches_per_epoch, bad_step, on_batch
+        self.width, self.dropout, self.pause = width, dropout, pause
         self.evaluations = 0
 
     def build_model(self):
-        return Net(self.width)
+        return Net(self.width, self.dropout)
 
     def build_data(self):
         pass
@@ -45,6 +44,7 @@ class ToyTask:
     def batch(self, epoch, k):
         if self.on_batch:
             self.on_batch(epoch, k)
+        time.sleep(self.pause)
         rng = torch.Generator().manual_seed(1000 * epoch + k)
         x = torch.randn(2 + k % 3, 4, generator=rng)
         if epoch * self.batches_per_epoch + k == self.bad_step:
