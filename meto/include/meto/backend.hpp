@@ -45,6 +45,8 @@ struct Language {
     int num_special() const { return backend == Backend::clers ? 7 : 3; }
     int num_base() const { return bins_factor() * bins; }
     int num_tokens() const { return num_base() + num_special(); }
+    // Face type of a sub-mesh's last face.
+    int end() const { return 2; }
     // Token of coordinate value 0: relative backends shift their values so that the lowest becomes 0.
     int zero() const { return num_special() + (backend == Backend::lr_absco ? 0 : num_base() / 2); }
 };

@@ -1,7 +1,7 @@
 // Which side of a split is shorter: lengths of the boundary loops of unvisited surface.
 #pragma once
 
-#include "meto/half_edges.hpp"
+#include "meto/face.hpp"
 
 namespace meto {
 
@@ -10,17 +10,16 @@ namespace meto {
 struct BoundaryWalk {
     const Face *faces;
 
-    bool open(HalfEdge twin) const { return twin != no_edge && !faces[face_of(twin)].visited; }
     HalfEdge twin(HalfEdge h) const { return faces[face_of(h)].twin[corner_of(h)]; }
 
     HalfEdge forward(HalfEdge h) const {
         h = next_of(h);
-        for (HalfEdge t = twin(h); open(t); t = twin(h)) h = next_of(t);
+        for (HalfEdge t = twin(h); is_open(faces, t); t = twin(h)) h = next_of(t);
         return h;
     }
     HalfEdge backward(HalfEdge h) const {
         h = prev_of(h);
-        for (HalfEdge t = twin(h); open(t); t = twin(h)) h = prev_of(t);
+        for (HalfEdge t = twin(h); is_open(faces, t); t = twin(h)) h = prev_of(t);
         return h;
     }
 };

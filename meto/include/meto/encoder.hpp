@@ -16,6 +16,14 @@
 
 namespace meto {
 
+inline void prefetch(const void *p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#else
+    (void)p;
+#endif
+}
+
 constexpr std::int32_t out_of_range_token = -1;
 
 // Encodes one mesh in two steps, so that the caller allocates the tokens once their number is known:
@@ -29,7 +37,6 @@ class Encoder {
         quantise_vertices(vertices, num_vertices, language.bins, quantised_.reserve(num_vertices));
         mesh_.build(faces, num_faces, num_vertices);
         mark_border(num_vertices);
-        components_.find(mesh_, quantised_.data());
         return dispatch(language.backend, [&](auto backend) {
             return visit_all<backend.value>(reinterpret_cast<std::uint32_t *>(face_order), face_type);
         });
@@ -48,7 +55,7 @@ class Encoder {
 
     // Gives memory back after an unusually large mesh.
     void trim(std::size_t keep_bytes) {
-        const std::size_t held = quantised_.bytes() + mesh_.bytes() + components_.bytes() + vertex_visited_.bytes() +
+        const std::size_t held = quantised_.bytes() + mesh_.bytes() + queue_.bytes() + keys_.capacity() * sizeof(FaceKey) + vertex_visited_.bytes() +
                                  pending_.capacity() * sizeof(Gate);
         if (held > keep_bytes) *this = Encoder();
     }
@@ -65,18 +72,25 @@ class Encoder {
     }
 
     template <Backend backend> std::size_t visit_all(std::uint32_t *entered, std::int32_t *ops) {
-        Face *faces = mesh_.data();
-        const Packed *vertices = quantised_.data();
-        Traversal<backend> traversal(faces, vertex_visited_.data(), pending_, entered, ops);
-        for (const Component &c : components_.all()) {
-            const std::size_t before = traversal.visited();
-            traversal.run(start_half_edge(faces, c.lowest.face, vertices));
-            if (traversal.visited() - before == c.end - c.begin) continue;
-            for (const FaceKey &key : components_.unvisited(c, faces, vertices))
-                if (!faces[key.face].visited) traversal.run(start_half_edge(faces, key.face, vertices));
-        }
+        Traversal<backend> traversal(mesh_.data(), vertex_visited_.data(), pending_, entered, ops);
+        FaceOrder order(mesh_.data(), mesh_.size(), quantised_.data(), keys_, queue_);
+        if (mesh_.size() > 0) cover(traversal, order, order.lowest());
+        if (traversal.visited() < mesh_.size())
+            for (const FaceKey &key : order.components()) cover(traversal, order, key.face);
         submeshes_ = traversal.submeshes();
         return 4 * mesh_.size() + (backend == Backend::clers ? 8 : 6) * submeshes_;
+    }
+
+    // Visits the component whose lowest face is given. A walk reaches everything but what hangs on the edge that it
+    // started from, and that only when both ends of the edge lie on the border and yet the edge does not.
+    template <class Traversal> void cover(Traversal &traversal, FaceOrder &order, std::uint32_t lowest) {
+        const Face *faces = mesh_.data();
+        const HalfEdge start = start_half_edge(faces, lowest, quantised_.data());
+        traversal.run(start);
+        const HalfEdge twin = faces[face_of(start)].twin[corner_of(start)];
+        if (!is_open(faces, twin)) return;
+        for (const FaceKey &key : order.unvisited_around(face_of(twin)))
+            if (!faces[key.face].visited) traversal.run(start_half_edge(faces, key.face, quantised_.data()));
     }
 
     template <Backend backend>
@@ -85,6 +99,7 @@ class Encoder {
         using Op = Ops<backend>;
         const Face *faces = mesh_.data();
         for (std::size_t k = 0; k < mesh_.size(); ++k) {
+            prefetch(faces + face_of(static_cast<std::uint32_t>(face_order[std::min(k + 16, mesh_.size() - 1)]) & ~starts_submesh));
             const auto entered = static_cast<std::uint32_t>(face_order[k]);
             const HalfEdge h = entered & ~starts_submesh;
             const Face &f = faces[face_of(h)];
@@ -152,7 +167,8 @@ class Encoder {
 
     Buffer<Packed> quantised_;
     HalfEdges mesh_;
-    Components components_;
+    Buffer<std::uint32_t> queue_;
+    std::vector<FaceKey> keys_;
     Buffer<std::uint8_t> vertex_visited_;
     std::vector<Gate> pending_;
     std::size_t submeshes_ = 0;

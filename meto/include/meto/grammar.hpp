@@ -55,9 +55,9 @@ template <Backend backend> struct Grammar {
     }
 
     // Why the stream may not end here, or null.
-    static const char *may_end(const GrammarState &state, bool empty) {
-        if (empty) return nullptr;
-        if (backend == Backend::clers) return state.expect == Expect::bom ? nullptr : "the stream ends inside a sub-mesh";
+    static const char *may_end(const GrammarState &state) {
+        if (state.expect == Expect::bom) return nullptr;  // no tokens at all are no faces
+        if (backend == Backend::clers) return "the stream ends before EOM";
         return state.expect == Expect::op ? nullptr : "the stream ends inside a vertex group";
     }
 
@@ -101,7 +101,7 @@ template <Backend backend> Extent scan(const std::int32_t *tokens, std::size_t c
     const auto is_value = [=](std::int32_t t) { return static_cast<std::uint32_t>(t - Op::num_special) < num_values; };
     Extent extent;
     GrammarState state;
-    bool first = true;
+    bool first = true;  // of its sub-mesh
     for (std::size_t i = 0; i < count;) {
         if (state.expect == Expect::op && i + 4 <= count && G::is_move(tokens[i]) &&
             (is_value(tokens[i + 1]) & is_value(tokens[i + 2]) & is_value(tokens[i + 3]))) {
@@ -110,7 +110,7 @@ template <Backend backend> Extent scan(const std::int32_t *tokens, std::size_t c
             i += 4;
             continue;
         }
-        if (state.expect == Expect::bom || tokens[i] == Op::BOM) first = true;
+        first |= tokens[i] == Op::BOM;
         if (const char *reason = G::accept(state, tokens[i], num_tokens)) {
             extent.violation = {i, reason};
             return extent;
@@ -121,7 +121,7 @@ template <Backend backend> Extent scan(const std::int32_t *tokens, std::size_t c
         }
         ++i;
     }
-    if (const char *reason = G::may_end(state, count == 0)) extent.violation = {count, reason};
+    if (const char *reason = G::may_end(state)) extent.violation = {count, reason};
     return extent;
 }
 

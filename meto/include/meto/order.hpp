@@ -1,4 +1,4 @@
-// Where sub-meshes start: connected components in the order of their lowest face, and each face's start half edge.
+// Where sub-meshes start: the order of faces and of connected components, and each face's start half edge.
 #pragma once
 
 #include <algorithm>
@@ -13,77 +13,79 @@
 namespace meto {
 
 // Faces are ordered by centre (y, z, x), then by input index. Three times the centre is the sum of the packed corners.
-inline Packed centre(const Face &f, const Packed *vertices) {
-    return vertices[f.vertex[0]] + vertices[f.vertex[1]] + vertices[f.vertex[2]];
-}
-
 struct FaceKey {
     Packed centre;
     std::uint32_t face;
     bool operator<(const FaceKey &o) const { return centre != o.centre ? centre < o.centre : face < o.face; }
 };
 
-// A connected component (through twins): its lowest face, and where its faces lie in the flood's queue.
-struct Component {
-    FaceKey lowest;
-    std::uint32_t begin, end;
-};
-
-// Sorting all faces is not needed: a traversal nearly always covers the whole component from its lowest face.
-class Components {
+// Finds lowest faces without sorting all of them: one walk from its lowest face nearly always covers a component.
+class FaceOrder {
   public:
-    void find(HalfEdges &mesh, const Packed *vertices) {
-        Face *faces = mesh.data();
-        const auto size = static_cast<std::uint32_t>(mesh.size());
-        queue_.reserve(size);
-        found_.clear();
-        std::uint32_t used = 0;
-        for (std::uint32_t f = 0; f < size; ++f)
-            if (!faces[f].mark) {
-                found_.push_back(flood(faces, vertices, f, used));
-                used = found_.back().end;
-            }
-        std::sort(found_.begin(), found_.end(),
-                  [](const Component &a, const Component &b) { return a.lowest < b.lowest; });
+    FaceOrder(Face *faces, std::size_t size, const Packed *vertices, std::vector<FaceKey> &keys,
+              Buffer<std::uint32_t> &queue)
+        : faces_(faces), size_(static_cast<std::uint32_t>(size)), vertices_(vertices), keys_(keys), queue_(queue) {}
+
+    FaceKey key(std::uint32_t face) const {
+        const Face &f = faces_[face];
+        return {vertices_[f.vertex[0]] + vertices_[f.vertex[1]] + vertices_[f.vertex[2]], face};
     }
 
-    const std::vector<Component> &all() const { return found_; }
-
-    // The component's faces that are still to visit, in order.
-    std::vector<FaceKey> unvisited(const Component &c, const Face *faces, const Packed *vertices) const {
-        std::vector<FaceKey> left;
-        for (std::uint32_t i = c.begin; i < c.end; ++i) {
-            const std::uint32_t f = queue_.data()[i];
-            if (!faces[f].visited) left.push_back({centre(faces[f], vertices), f});
+    std::uint32_t lowest() const {
+        FaceKey best = key(0);
+        for (std::uint32_t f = 1; f < size_; ++f) {
+            const FaceKey k = key(f);
+            if (k.centre < best.centre) best = k;
         }
-        std::sort(left.begin(), left.end());
-        return left;
+        return best.face;
     }
 
-    std::size_t bytes() const { return queue_.bytes() + found_.capacity() * sizeof(Component); }
-    void release() { *this = Components(); }
+    // The lowest face of each connected component (through twins) of the unvisited faces, in order.
+    const std::vector<FaceKey> &components() {
+        keys_.clear();
+        for (std::uint32_t f = 0; f < size_; ++f)
+            if (is_new(f, in_component)) {
+                FaceKey lowest = key(f);
+                flood(f, in_component, [&](std::uint32_t g) { lowest = std::min(lowest, key(g)); });
+                keys_.push_back(lowest);
+            }
+        std::sort(keys_.begin(), keys_.end());
+        return keys_;
+    }
+
+    // All unvisited faces connected to `face`, in order.
+    std::vector<FaceKey> unvisited_around(std::uint32_t face) {
+        std::vector<FaceKey> region;
+        flood(face, in_region, [&](std::uint32_t g) { region.push_back(key(g)); });
+        std::sort(region.begin(), region.end());
+        return region;
+    }
 
   private:
-    Component flood(Face *faces, const Packed *vertices, std::uint32_t seed, std::uint32_t begin) {
-        std::uint32_t *queue = queue_.data();
-        std::uint32_t end = begin;
+    enum Mark : std::uint32_t { none, in_component, in_region };
+
+    bool is_new(std::uint32_t f, Mark mark) const { return !faces_[f].visited && faces_[f].mark < mark; }
+
+    template <class Each> void flood(std::uint32_t seed, Mark mark, Each each) {
+        std::uint32_t *queue = queue_.reserve(size_);
+        std::uint32_t end = 0;
         queue[end++] = seed;
-        faces[seed].mark = 1;
-        FaceKey lowest{centre(faces[seed], vertices), seed};
-        for (std::uint32_t i = begin; i < end; ++i) {
-            const Face &f = faces[queue[i]];
-            lowest = std::min(lowest, FaceKey{centre(f, vertices), queue[i]});
-            for (HalfEdge t : f.twin)
-                if (t != no_edge && !faces[face_of(t)].mark) {
-                    faces[face_of(t)].mark = 1;
+        faces_[seed].mark = mark;
+        for (std::uint32_t i = 0; i < end; ++i) {
+            each(queue[i]);
+            for (HalfEdge t : faces_[queue[i]].twin)
+                if (t != no_edge && is_new(face_of(t), mark)) {
+                    faces_[face_of(t)].mark = mark;
                     queue[end++] = face_of(t);
                 }
         }
-        return {lowest, begin, end};
     }
 
-    Buffer<std::uint32_t> queue_;
-    std::vector<Component> found_;
+    Face *faces_;
+    std::uint32_t size_;
+    const Packed *vertices_;
+    std::vector<FaceKey> &keys_;
+    Buffer<std::uint32_t> &queue_;
 };
 
 inline float distance(Packed a, Packed b) {

@@ -8,7 +8,7 @@
 
 #include "meto/backend.hpp"
 #include "meto/boundary.hpp"
-#include "meto/half_edges.hpp"
+#include "meto/face.hpp"
 
 namespace meto {
 
@@ -49,8 +49,6 @@ template <Backend backend> class Traversal {
     std::size_t submeshes() const { return submeshes_; }
 
   private:
-    bool open(HalfEdge twin) const { return twin != no_edge && !faces_[face_of(twin)].visited; }
-
     // The first face is never checked for orientation: the gate is set so that it agrees.
     void start_submesh(HalfEdge h) {
         const Face &f = faces_[face_of(h)];
@@ -95,7 +93,7 @@ template <Backend backend> class Traversal {
                 gate = to_next;
                 continue;
             }
-            const bool next_open = open(to_next.edge), prev_open = open(to_prev.edge);
+            const bool next_open = is_open(faces_, to_next.edge), prev_open = is_open(faces_, to_prev.edge);
             if (!next_open && !prev_open) {
                 ops_[k] = Op::end;
                 return;

@@ -6,15 +6,21 @@ vertices, faces = load_mesh("chair.glb")
 tokens, face_order, face_type = Engine(discrete_bins=512).encode(vertices, faces)
 """
 
+from meto.batch import MeshBatch, TokenBatch
+from meto.decoder import BatchDecoder, Decoder
 from meto.engine import Engine
 from meto.grammar import Grammar, Violation, grammar, naive_grammar
 from meto.mesh import clean_mesh, load_mesh, normalize_mesh, read_mesh, sort_mesh
 from meto.naive import NaiveEngine
 
 __all__ = [
+    "BatchDecoder",
+    "Decoder",
     "Engine",
     "Grammar",
+    "MeshBatch",
     "NaiveEngine",
+    "TokenBatch",
     "Violation",
     "clean_mesh",
     "grammar",

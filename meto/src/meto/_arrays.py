@@ -20,12 +20,25 @@ def as_faces(faces: Any) -> np.ndarray:
 
 
 def as_tokens(tokens: Any) -> np.ndarray:
-    """(T,) int32, from any integer dtype, or floats that are whole. Larger values become -1, which no token is."""
+    """(T,) int32, from any integer dtype, or floats that are whole. Values beyond int32 become -2, which no token is."""
     array = _integers(_array(tokens, "tokens", "iuf", columns=None), "tokens")
     limits = np.iinfo(np.int32)
     if array.size and (array.min() < limits.min or array.max() > limits.max):
-        array = np.where((array < limits.min) | (array > limits.max), -1, array)
+        array = np.where((array < limits.min) | (array > limits.max), -2, array)
     return np.ascontiguousarray(array, dtype=np.int32)
+
+
+def as_offsets(offsets: Any) -> np.ndarray:
+    """(n + 1,) int64, from any integer dtype, or floats that are whole."""
+    return _integers(_array(offsets, "offsets", "iuf", columns=None), "offsets")
+
+
+def as_token_rows(tokens: Any, rows: int) -> np.ndarray:
+    """The tokens (rows,) or (rows, T), of any integer dtype, row after row: (rows * T,) int32."""
+    array = np.asarray(tokens)
+    if array.ndim not in (1, 2) or len(array) != rows:
+        raise ValueError(f"tokens have shape {array.shape}; ({rows},) or ({rows}, T) is expected")
+    return as_tokens(array.reshape(-1))
 
 
 def _array(values: Any, what: str, kinds: str, columns: int | None) -> np.ndarray:
