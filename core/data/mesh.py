@@ -113,7 +113,9 @@ def _read_points(path: Path) -> np.ndarray:
         if path.suffix.lower() == ".npy":
             points = np.load(path, allow_pickle=False)
         else:
-            points = np.loadtxt(path.read_text(encoding="utf-8").replace(",", " ").splitlines(), ndmin=2)
+            lines = [line for line in path.read_text(encoding="utf-8").replace(",", " ").splitlines() if line.strip()]
+            lines = [line for line in lines if not line.lstrip().startswith("#")]
+            points = np.loadtxt(lines, ndmin=2) if lines else np.zeros((0, 3))
     except (OSError, ValueError, EOFError) as error:  # UnicodeDecodeError is a ValueError
         raise ValueError(f"{path}: cannot be read as a point cloud ({type(error).__name__}: {error})") from error
     points = np.asarray(points)
