@@ -1,5 +1,9 @@
 """Presets and command line: the parts' options, composed and checked, as flat flags of one sub-command a preset."""
 
+import contextlib
+import io
+import os
+import re
 import sys
 from dataclasses import dataclass, field, replace
 
@@ -51,9 +55,9 @@ ARAE_TINY = Config(
     tokenizer=TokenizerConfig(discrete_bins=128),
     model=point_model(
         PointEncoderConfig(
-            point_num=1024, point_hidden_dim=256, point_num_heads=4, point_latent_size=64, point_latent_dim=64
+            point_num=1024, point_hidden_dim=192, point_num_heads=4, point_latent_size=64, point_latent_dim=64
         ),
-        DecoderConfig(max_seq_length=1280, hidden_dim=256, num_layers=6, num_heads=4, dropout=0.0),
+        DecoderConfig(max_seq_length=1280, hidden_dim=192, num_layers=4, num_heads=4, dropout=0.0),
     ),
     data=DataConfig(max_face_length=200, augment=AugmentConfig(use_mirror_aug=True, use_stretch_aug=True)),
     train=TrainConfig(batch_size=16, lr=1e-3, warmup_ratio=0.02, num_epochs=100),
@@ -76,7 +80,7 @@ ARAE_NANO = Config(
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "ArAE": ("full size, as published: 24 layers of 1536, 512 bins, up to 4,000 faces", ARAE),
-    "ArAE-tiny": ("for the CPU: 6 layers of 256, 128 bins, up to 200 faces; its weights ship", ARAE_TINY),
+    "ArAE-tiny": ("for the CPU: 4 layers of 192, 128 bins, up to 200 faces; its weights ship", ARAE_TINY),
     "ArAE-nano": ("the smallest, for tests: 3 layers of 96, 64 bins, up to 80 faces", ARAE_NANO),
 }
 
@@ -91,19 +95,44 @@ def parse_cli(description: str, args: list[str] | None = None) -> tuple[str, Con
     Raises:
         ValueError: an unknown preset, or options that contradict each other.
     """
-    import tyro
-
     args = sys.argv[1:] if args is None else args
     if args and not args[0].startswith("-") and args[0] not in PRESETS:
         raise ValueError(f"unknown preset {args[0]!r}: it is one of {', '.join(PRESETS)}")
-    config = tyro.extras.overridable_config_cli(
+    complaint = io.StringIO()
+    try:
+        with _wide_terminal(), contextlib.redirect_stderr(complaint):
+            return args[0] if args else "", _parse(description, args, show_help=False)
+    except SystemExit:
+        # What an option's own check says is told as every other error is; tyro would draw a box around it.
+        if refused := re.search(r"Error parsing [^:]+: (--.*?)[\s│|]*$", complaint.getvalue(), re.MULTILINE):
+            raise ValueError(refused[1]) from None
+    return args[0] if args else "", _parse(description, args)  # exits with tyro's own words, or the help
+
+
+def _parse(description: str, args: list[str], show_help: bool = True) -> Config:
+    import tyro
+
+    return tyro.extras.overridable_config_cli(
         PRESETS,
         description=description,
         args=args,
+        add_help=show_help,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
         use_underscores=True,
     )
-    return args[0], config
+
+
+@contextlib.contextmanager
+def _wide_terminal():
+    """Let nothing be wrapped, so that messages can be found."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def with_overrides(config: Config, **values) -> Config:

@@ -124,6 +124,7 @@ class Run:
         self.generator, self.config, self.folder, self.seed, self.tell = generator, config, folder, seed, tell
         self.prefix = read_prefix(config.test_resume_tokens)
         self.paths = meshes.list_inputs(config.test_path)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.written: list[tuple[Request, Result, Path]] = []
         self.failures: list[Failure] = []
 
