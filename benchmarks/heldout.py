@@ -6,7 +6,7 @@
 Takes the first --limit meshes by name that have at most the preset's face count. Measures nats per face (sum of the
 tokens' negative log likelihood over the number of faces), and of one sampled mesh each: the share that ended by itself
 within the token budget, and the median Chamfer distance to the input (mean of both directions' nearest distances, as a
-share of the bounding box's diagonal). The last line is one JSON object; `ratio` is trained over untrained Chamfer distance.
+share of the bounding box's diagonal). The last line is one JSON object; `ratio` is trained over untrained distance.
 """
 
 import argparse
