@@ -17,12 +17,17 @@ import numpy as np
 from core.data.mesh import Mesh
 from core.data.shapes import (  # noqa: F401  (importing a module registers its families)
     buildings,
+    creatures,
+    food,
     furniture,
     ground,
     household,
     plants,
+    props,
     structures,
     trees,
+    vehicles,
+    weapons,
 )
 from core.data.shapes.assemble import assemble
 from core.data.shapes.dice import MODELLERS

@@ -423,7 +423,7 @@ def barrier(d: Dice) -> list[Surface]:
     if kind == "hydrant":
         body = lathe([(0.26, 0), (0.26, 0.08), (0.18, 0.1), (0.17, 0.6), (0.22, 0.62), (0.2, 0.72), (0, 0.85)], n)
         nozzle = (
-            lathe([(0.08, 0), (0.08, 0.28), (0.1, 0.28), (0.1, 0.34)], d.sides(), bottom=not d.hidden)
+            lathe([(0.08, 0.05), (0.08, 0.28), (0.1, 0.28), (0.1, 0.34)], d.sides(), bottom=not d.hidden)
             .turn("z", -90)
             .move(y=0.45)
         )
