@@ -60,7 +60,7 @@ nb::tuple encode_as(const Engine &engine, const Buffer &vertices, const Buffer &
     Array<std::int32_t> tokens(count);
     {
         nb::gil_scoped_release release;
-        encoder->write(engine.language, order.data, type.data, mark_out_of_range, tokens.data);
+        encoder->write(engine.language, mark_out_of_range, tokens.data);
     }
     if (engine.verbose) report(engine, vertices.rows(), num_faces, count, encoder->submeshes());
     return nb::make_tuple(tokens.object, order.object, type.object);

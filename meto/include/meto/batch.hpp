@@ -90,7 +90,7 @@ template <class Index> class BatchEncoder {
         sizes_[i] = encoder.traverse(language_, vertices_ + 3 * vertex_offsets_[i], vertex_offsets_.size(i),
                                      faces_ + 3 * face_offsets_[i], face_offsets_.size(i), face_order, face_type);
         tokens_[i].reset(new std::int32_t[sizes_[i]]);
-        encoder.write(language_, face_order, face_type, mark_, tokens_[i].get());
+        encoder.write(language_, mark_, tokens_[i].get());
     }
 
     Language language_;

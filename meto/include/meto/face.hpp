@@ -12,6 +12,9 @@ constexpr HalfEdge no_edge = 0xffffffffu;
 constexpr std::size_t max_faces = std::size_t(1) << 29;
 constexpr std::size_t max_vertices = 3 * max_faces;
 
+// Meshes of more faces do not fit the caches and gain from prefetching.
+constexpr std::size_t large_mesh = std::size_t(1) << 15;
+
 // All that a walk reads of a face, in half a cache line.
 struct Face {
     std::uint32_t vertex[3];

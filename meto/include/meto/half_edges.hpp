@@ -78,8 +78,18 @@ class HalfEdges {
             entries[start[lower]++] = edge_entry(higher, h);
         });
         std::fill_n(entries + 3 * size_, bucket_slack, 0);
-        std::size_t begin = 0;  // the scatter has moved each start to its bucket's end
+        pair_buckets(vertices);
+    }
+
+    // The scatter has moved each start to its bucket's end.
+    void pair_buckets(std::size_t vertices) {
+        const std::uint32_t *start = start_.data();
+        EdgeEntry *entries = entries_.data();
+        std::size_t begin = 0;
         for (std::size_t v = 0; v < vertices; ++v) {
+            if (size_ > large_mesh)
+                for (std::size_t i = begin; i < start[v]; ++i)
+                    prefetch(faces_.data() + face_of(half_edge_of(entries[std::min(i + 64, 3 * size_ - 1)])));
             if (start[v] - begin > 1) pair_bucket(faces_.data(), entries + begin, start[v] - begin);
             begin = start[v];
         }

@@ -3,24 +3,29 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "meto/backend.hpp"
 #include "meto/boundary.hpp"
+#include "meto/buffer.hpp"
 #include "meto/face.hpp"
 
 namespace meto {
 
-// A half edge to visit later, with the ends of the edge it is entered across (start, end as seen from the face left).
+// A half edge to enter a face by, with the ends of the edge that is crossed (as they are in the face left).
 struct Gate {
     HalfEdge edge;
     std::uint32_t start, end;
     std::uint32_t from;  // position in the visiting order of the face left
 };
 
-// `entered[k]` is the half edge by which the k-th face was entered, with bit 31 set where a sub-mesh starts;
-// `ops[k]` is the op that leaves it. Both have one place a face.
+// What a traversal writes, one entry a face in visiting order. The sign bit of `entered` tells where a sub-mesh starts.
+struct TraversalOut {
+    std::uint32_t *entered;
+    std::int32_t *ops;
+    std::uint32_t *tips;  // the vertex opposite; LR_ABSCO only
+};
 constexpr std::uint32_t starts_submesh = 0x80000000u;
 
 template <Backend backend> class Traversal {
@@ -28,9 +33,9 @@ template <Backend backend> class Traversal {
     static constexpr bool clers = backend == Backend::clers;
 
   public:
-    Traversal(Face *faces, std::uint8_t *vertex_visited, std::vector<Gate> &pending, std::uint32_t *entered,
-              std::int32_t *ops)
-        : faces_(faces), vertex_visited_(vertex_visited), pending_(pending), entered_(entered), ops_(ops) {}
+    // vertex_visited: one byte a vertex, set for those of the border.
+    Traversal(Face *faces, std::size_t size, std::uint8_t *vertex_visited, std::vector<Gate> &pending, TraversalOut out)
+        : faces_(faces), large_(size > large_mesh), vertex_visited_(vertex_visited), pending_(pending), out_(out) {}
 
     // Visits the sub-mesh that starts at `start` and all that split off from it.
     void run(HalfEdge start) {
@@ -49,7 +54,7 @@ template <Backend backend> class Traversal {
     std::size_t submeshes() const { return submeshes_; }
 
   private:
-    // The first face is never checked for orientation: the gate is set so that it agrees.
+    // The first face is never checked for orientation: its gate is made to agree with it.
     void start_submesh(HalfEdge h) {
         const Face &f = faces_[face_of(h)];
         const std::uint32_t start = f.vertex[next_corner(corner_of(h))], end = f.vertex[prev_corner(corner_of(h))];
@@ -57,69 +62,84 @@ template <Backend backend> class Traversal {
         const std::size_t first = visited_;
         ++submeshes_;
         walk({h, end, start, 0});
-        entered_[first] |= starts_submesh;
+        out_.entered[first] |= starts_submesh;
     }
 
-    // The latest pending gate whose face is still unvisited. In CLERS a split whose other side was consumed meanwhile
-    // has become an L.
+    // The latest pending gate whose face is still unvisited. In CLERS a split whose other side has been consumed
+    // meanwhile turns out to have been an L.
     bool take_pending(Gate &gate) {
         while (!pending_.empty()) {
             gate = pending_.back();
             pending_.pop_back();
             if (!faces_[face_of(gate.edge)].visited) return true;
-            if constexpr (clers) ops_[gate.from] = Op::L;
+            if constexpr (clers) out_.ops[gate.from] = Op::L;
         }
         return false;
     }
 
-    // Visits faces one after the other until a branch ends.
+    // Visits face after face until the branch ends.
     void walk(Gate gate) {
         for (;;) {
+            const std::size_t k = visited_++;
             Face &f = faces_[face_of(gate.edge)];
             f.visited = 1;
             const unsigned j = corner_of(gate.edge);
             unsigned n = next_corner(j), p = prev_corner(j);
-            const std::size_t k = visited_++;
-            entered_[k] = gate.edge;
-            // Orientation: the face must run along the shared edge the other way round, or it is flipped.
+            // Unless the face runs along the edge the other way round than the face left, it is flipped.
             if (f.vertex[n] != gate.end || f.vertex[p] != gate.start) std::swap(n, p);
-            const std::uint32_t tip = f.vertex[j], start = f.vertex[n], end = f.vertex[p];
-            // The edge c.next runs from c.end to the tip; c.prev from the tip to c.start.
-            const Gate to_next{f.twin[n], end, tip, std::uint32_t(k)};
-            const Gate to_prev{f.twin[p], tip, start, std::uint32_t(k)};
+            const std::uint32_t tip = f.vertex[j];
+            out_.entered[k] = gate.edge;
+            if constexpr (backend == Backend::lr_absco) out_.tips[k] = tip;
+            // next runs from the end of the edge entered by to the tip, prev from the tip to its start.
+            const Gate to_next{f.twin[n], f.vertex[p], tip, static_cast<std::uint32_t>(k)};
+            const Gate to_prev{f.twin[p], tip, f.vertex[n], static_cast<std::uint32_t>(k)};
             if (!vertex_visited_[tip]) {
                 vertex_visited_[tip] = 1;
-                ops_[k] = clers ? Op::C : Op::L;
+                out_.ops[k] = clers ? Op::C : Op::L;
                 gate = to_next;
+                if (large_) look_ahead(to_prev.edge);
                 continue;
             }
             const bool next_open = is_open(faces_, to_next.edge), prev_open = is_open(faces_, to_prev.edge);
-            if (!next_open && !prev_open) {
-                ops_[k] = Op::end;
+            if (next_open && prev_open) {
+                gate = split(k, to_next, to_prev);
+            } else if (next_open || prev_open) {
+                out_.ops[k] = next_open ? Op::L : Op::R;
+                gate = next_open ? to_next : to_prev;
+            } else {
+                out_.ops[k] = Op::end;
                 return;
             }
-            if (next_open != prev_open) {
-                ops_[k] = next_open ? Op::L : Op::R;
-                gate = next_open ? to_next : to_prev;
-                continue;
-            }
-            gate = split(k, to_next, to_prev);
         }
     }
 
     Gate split(std::size_t k, const Gate &to_next, const Gate &to_prev) {
         bool go_next = true;
         if constexpr (backend == Backend::lr_absco) go_next = shorter_loop(faces_, to_next.edge, to_prev.edge);
-        ops_[k] = clers ? Op::S : go_next ? Op::L : Op::R;
+        out_.ops[k] = clers ? Op::S : go_next ? Op::L : Op::R;
         pending_.push_back(go_next ? to_prev : to_next);
         return go_next ? to_next : to_prev;
     }
 
+    // A mesh that does not fit the caches would wait for memory at every face. The walk is a spiral: a face left aside
+    // now is entered one turn later, and so are its neighbours. They are fetched now, the face itself first.
+    void look_ahead(HalfEdge aside) {
+        prefetch(faces_ + face_of(aside));
+        HalfEdge &slot = aside_[aside_count_++ % look_ahead_steps];
+        for (HalfEdge t : faces_[face_of(slot)].twin)
+            if (t != no_edge) prefetch(faces_ + face_of(t));
+        slot = aside;
+    }
+
+    static constexpr std::size_t look_ahead_steps = 8;
+
     Face *faces_;
+    bool large_;
     std::uint8_t *vertex_visited_;
     std::vector<Gate> &pending_;
-    std::uint32_t *entered_;
-    std::int32_t *ops_;
+    TraversalOut out_;
+    HalfEdge aside_[look_ahead_steps] = {};
+    std::size_t aside_count_ = 0;
     std::size_t visited_ = 0;
     std::size_t submeshes_ = 0;
 };

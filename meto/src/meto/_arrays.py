@@ -20,7 +20,7 @@ def as_faces(faces: Any) -> np.ndarray:
 
 
 def as_tokens(tokens: Any) -> np.ndarray:
-    """(T,) int32, from any integer dtype, or floats that are whole. Values beyond int32 become -2, which no token is."""
+    """(T,) int32, from any integer dtype, or floats that are whole. Beyond int32 they become -2, which no token is."""
     array = _integers(_array(tokens, "tokens", "iuf", columns=None), "tokens")
     limits = np.iinfo(np.int32)
     if array.size and (array.min() < limits.min or array.max() > limits.max):

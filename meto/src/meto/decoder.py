@@ -98,7 +98,7 @@ class BatchDecoder:
 
     @property
     def gates(self) -> np.ndarray:
-        """(B, 3, 3) int32: the face that the next op moves on from, as (tip, start, end) on the grid; -1 for none yet."""
+        """(B, 3, 3) int32: the face the next op moves on from, (tip, start, end) on the grid; -1 for none yet."""
         return self._streams.gates().reshape(-1, 3, 3)
 
     @property
