@@ -1,0 +1,85 @@
+"""The whole chain on four meshes: the smallest preset learns them by heart, and generates exactly their faces."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState, GradientState
+
+from core.config import ARAE_NANO, with_overrides
+from core.data.dataset import MeshDataset
+from core.data.mesh import finish
+from core.data.shapes import make_shape
+from core.data.sources import PackedMeshes
+from core.inference.generator import MeshGenerator
+from core.model.arae import ArAE
+from core.training.tasks import ArAETask
+from core.training.trainer import Trainer
+from core.training.weights import load_weights
+
+FAMILIES = ("table", "chair", "lamp", "house")
+CONFIG = with_overrides(
+    ARAE_NANO,
+    num_epochs=100000,
+    max_steps=400,
+    lr=3e-3,
+    mixed_precision="no",
+    num_workers=0,
+    eval_mode="none",
+    save_minutes=0.0,
+    save_every=400,
+    generate_mode="greedy",
+)
+
+
+class FourMeshes(ArAETask):
+    """The same four meshes in training and test, without augmentation."""
+
+    def build_data(self):
+        points, longest = self.config.point_encoder.point_num, self.config.decoder.max_seq_length
+        sizes = {"point_num": points, "max_seq_length": longest}
+        self.train_set = self.test_set = MeshDataset(
+            four_meshes(self.data.max_face_length), self.tokenizer, self.data, train=False, **sizes
+        )
+        self.sampler = None
+
+
+def four_meshes(most_faces):
+    """The first mesh of each family that is small enough."""
+    made = []
+    for family in FAMILIES:
+        candidates = (make_shape(seed=1, index=k, families=[family])[0] for k in range(1000))
+        made.append(next(mesh for mesh in candidates if len(mesh.faces) <= most_faces))
+    return PackedMeshes(made, list(FAMILIES))
+
+
+@pytest.fixture(autouse=True)
+def _alone():
+    """One thread, and no state of accelerate left for other tests."""
+    torch.set_num_threads(1)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+def test_four_meshes_are_memorised_and_generated_exactly(tmp_path: Path):
+    begun = time.process_time()  # others may keep the cores busy
+    config = with_overrides(CONFIG, workspace=str(tmp_path))
+    task = FourMeshes(config.tokenizer, config.model, config.data, config.train)
+    Trainer(config.train, task).fit()
+
+    model = ArAE(config.model, task.tokenizer.vocab_size)
+    load_weights(model, tmp_path, strict=True)
+    generator = MeshGenerator(model, task.tokenizer, torch.device("cpu"))
+    samples = [task.train_set[k] for k in range(4)]
+    points = np.stack([sample.points for sample in samples])
+    results = generator.generate(points, [sample.num_faces for sample in samples], range(4), config.test)
+    for sample, result in zip(samples, results, strict=True):
+        assert result.finished, sample.name
+        assert result.ids.tolist() == sample.ids.tolist(), sample.name
+        vertices, faces = finish(type(result.mesh)(*task.tokenizer.decode(sample.ids)))
+        np.testing.assert_array_equal(result.mesh.vertices, vertices)
+        np.testing.assert_array_equal(result.mesh.faces, faces)
+    assert time.process_time() - begun < 180
