@@ -31,7 +31,7 @@ def grid(columns: int, rows: int, wrap_x: bool = False, wrap_y: bool = False, tw
 def torus_vertices(columns: int, rows: int) -> np.ndarray:
     u, v = np.meshgrid(np.arange(columns) * 2 * np.pi / columns, np.arange(rows) * 2 * np.pi / rows)
     ring = 0.6 + 0.3 * np.cos(v)
-    return np.stack([ring * np.cos(u), 0.3 * np.sin(v), ring * np.sin(u)], axis=-1).reshape(-1, 3)
+    return np.stack([ring * np.cos(u), -0.3 * np.sin(v), ring * np.sin(u)], axis=-1).reshape(-1, 3)
 
 
 def flat_vertices(columns: int, rows: int) -> np.ndarray:

@@ -149,7 +149,10 @@ def test_mutated_streams_are_refused_where_the_oracle_refuses_them(mesh, backend
             tokens = np.insert(tokens, at, data.draw(st.integers(0, engine.num_tokens - 1)))
         elif len(tokens) > 1:
             tokens = np.delete(tokens, at) if kind == "delete" else tokens[: at + 1]
-    *_, violation = reference.decode_prefix(tokens, backend, 16)
+    *mesh, violation = reference.decode_prefix(tokens, backend, 16)
+    *salvaged, native_violation = engine.salvage(tokens)
+    assert_same(("result", salvaged), ("result", mesh))
+    assert (native_violation and native_violation.position) == (violation and violation.position)
     found = outcome(engine.decode, tokens)
     assert_same(found, outcome(reference.decode, tokens, backend, 16))
     assert (found[0] == "error") == (violation is not None)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from meto.files import read_mesh
 from meto.merge import merge_close
-from meto.reading import read_mesh
 
 __all__ = ["check_mesh", "clean_mesh", "load_mesh", "normalize_mesh", "read_mesh", "sort_mesh"]
 

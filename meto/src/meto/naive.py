@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from meto._arrays import as_faces, as_tokens, as_vertices
-from meto.grammar import VALUES_PER_FACE, Grammar, check_bins, naive_grammar
+from meto.grammar import VALUES_PER_FACE, Grammar, Violation, check_bins, naive_grammar
 from meto.mesh import check_mesh, check_unit_range, face_order_by_vertices, rotate_to_lowest, vertex_ranks
 
 
@@ -18,6 +18,7 @@ class NaiveEngine:
 
     def __init__(self, discrete_bins: int = 512) -> None:
         self.discrete_bins = check_bins(discrete_bins)
+        self.backend = "naive"
         self.grammar: Grammar = naive_grammar(self.discrete_bins)
 
     @property
@@ -58,12 +59,18 @@ class NaiveEngine:
         Raises ValueError with the position of the first token that is wrong; with `strict` off the whole faces before
         it are returned instead.
         """
-        tokens = as_tokens(tokens)
-        violation = self.grammar.validate(tokens) if len(tokens) else None  # no tokens are no faces
+        *mesh, violation = self.salvage(tokens)
         if violation is not None and strict:
             raise ValueError(f"token {violation.position}: {violation.reason}")
+        return mesh[0], mesh[1], mesh[2]
+
+    def salvage(self, tokens: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, Violation | None]:
+        """What `decode` gives, of the whole faces before the first error, and that error (None where there is none)."""
+        tokens = as_tokens(tokens)
+        violation = self.grammar.validate(tokens) if len(tokens) else None  # no tokens are no faces
         num_faces = (len(tokens) if violation is None else violation.position) // VALUES_PER_FACE
         cells = tokens[: num_faces * VALUES_PER_FACE].reshape(-1, 3)[:, ::-1]
         vertices = (cells.astype(np.float32) + np.float32(0.5)) / np.float32(self.discrete_bins) * 2 - 1
         faces = np.arange(3 * num_faces, dtype=np.int32).reshape(-1, 3)
-        return np.ascontiguousarray(vertices, dtype=np.float32), faces, np.zeros(num_faces, dtype=np.int32)
+        face_type = np.zeros(num_faces, dtype=np.int32)
+        return np.ascontiguousarray(vertices, dtype=np.float32), faces, face_type, violation

@@ -1,4 +1,4 @@
-"""Mesh files to arrays. The only place that knows trimesh, which is imported on the first call (that takes a while)."""
+"""Mesh files to arrays and back. The only place that knows trimesh, imported when it is first needed (it is slow)."""
 
 import json
 import os
@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+MESH_SUFFIXES = (".3mf", ".dae", ".glb", ".gltf", ".obj", ".off", ".ply", ".stl")
+"""What a folder is searched for; `read_mesh` tries whatever trimesh knows."""
 
 _MIN_UNBACKED_VALUES = 1 << 20
 
@@ -24,10 +27,7 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    try:
-        import trimesh
-    except ImportError as error:
-        raise ImportError("reading mesh files needs trimesh: pip install trimesh") from error
+    trimesh = _trimesh()
     known = trimesh.exchange.load.mesh_formats()
     suffix = path.suffix.lower().lstrip(".")
     if suffix not in known:
@@ -52,6 +52,45 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     if faces.size and not (faces.min() >= 0 and faces.max() < len(vertices)):
         raise ValueError(f"{path}: a face has index {faces.max()}, there are {len(vertices)} vertices")
     return vertices, faces.astype(np.int32)
+
+
+def write_mesh(path: str | os.PathLike[str], vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Write vertices (V, 3) and faces (F, 3) in the format of the file's suffix, under a temporary name at first.
+
+    .obj needs nothing, other formats need trimesh. Raises ValueError for a format that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".obj":
+        lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in vertices.tolist()]
+        lines += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
+        data = ("\n".join(lines) + "\n").encode()
+    else:
+        mesh = _trimesh().Trimesh(vertices, faces, process=False)
+        try:
+            exported = mesh.export(file_type=path.suffix.lower().lstrip("."))
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path}: cannot write this format: {error}") from error
+        data = exported.encode() if isinstance(exported, str) else exported
+    write_bytes(path, data)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _trimesh() -> Any:
+    try:
+        import trimesh
+    except ImportError as error:
+        raise ImportError("mesh files need trimesh: pip install trimesh") from error
+    return trimesh
 
 
 def _join(parts: list[Any]) -> tuple[np.ndarray, np.ndarray]:
