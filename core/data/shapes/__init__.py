@@ -16,18 +16,28 @@ import numpy as np
 
 from core.data.mesh import Mesh
 from core.data.shapes import (  # noqa: F401  (importing a module registers its families)
+    arms,
     buildings,
+    containers,
+    craft,
     creatures,
+    figures,
     food,
     furniture,
     ground,
     household,
+    meals,
     plants,
     props,
+    seats,
     structures,
+    tableware,
+    towers,
     trees,
     vehicles,
+    walls,
     weapons,
+    wearables,
 )
 from core.data.shapes.assemble import assemble
 from core.data.shapes.dice import MODELLERS

@@ -15,6 +15,8 @@ def assemble(modeller: Modeller, rng: np.random.Generator, least: int, most: int
     for _ in range(100):
         dice = Dice(rng)
         parts = modeller(dice)
+        if dice.chance(0.07):
+            parts = group(dice, [parts, *(modeller(dice) for _ in range(dice.count(1, 3)))])
         whole = restyle(dice, join(*parts))
         owner = np.repeat(np.arange(len(parts)), [len(part.quads) for part in parts])
         ngon_owner = np.repeat(np.arange(len(parts)), [len(part.ngons) for part in parts])
@@ -22,6 +24,20 @@ def assemble(modeller: Modeller, rng: np.random.Generator, least: int, most: int
         if least <= len(mesh.faces) <= most:
             return mesh, part
     raise AssertionError(f"{modeller.__name__} does not reach {least} to {most} faces")
+
+
+def group(dice: Dice, objects: list[list[Surface]]) -> list[Surface]:
+    """Several objects of one family side by side, smaller ones among them, each turned a little."""
+    out, x = [], 0.0
+    for parts in objects:
+        size, turn, z = dice.pick(1.0, dice.real(0.5, 1.0)), dice.pick(0, dice.real(-60, 60)), dice.real(-0.3, 0.3)
+        parts = [part.scale(size, size, size).turn("y", turn) for part in parts]
+        points = np.concatenate([part.points for part in parts])
+        low, high = points.min(axis=0), points.max(axis=0)
+        width, depth = (high - low)[[0, 2]]
+        out += [part.move(x - low[0], -low[1], z * depth) for part in parts]
+        x += width * dice.real(1.02, 1.2)
+    return out
 
 
 def restyle(dice: Dice, surface: Surface) -> Surface:

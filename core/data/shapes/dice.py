@@ -9,6 +9,7 @@ from core.data.shapes.surface import Surface
 
 Modeller = Callable[["Dice"], list[Surface]]
 MODELLERS: dict[str, Modeller] = {}
+SIDES = ((4, 5, 6, 6, 6), (6, 7, 8, 8, 8), (8, 10, 10, 12, 12), (12, 14, 16, 16, 18))  # by level of detail
 
 
 def family(modeller: Modeller) -> Modeller:
@@ -20,13 +21,13 @@ def family(modeller: Modeller) -> Modeller:
 class Dice:
     """Short names for the draws that families make from a numpy generator.
 
-    A shape has one level of detail (0 coarse to 2 fine), drawn once, that sets the sides of its round parts, and one
+    A shape has one level of detail (0 coarse to 3 fine), drawn once, that sets the sides of its round parts, and one
     habit about faces that nobody sees (`hidden`: whether they were deleted), as one artist's model would have.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.detail = (0, 0, 0, 0, 1, 1, 1, 2, 2)[int(9 * rng.random())]
+        self.detail = (0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3)[int(12 * rng.random())]
         self.hidden = rng.random() < 0.65
 
     def real(self, low: float, high: float) -> float:
@@ -47,9 +48,8 @@ class Dice:
 
     def sides(self, more: int = 0) -> int:
         """The sides of a round part at this shape's level of detail, `more` for a large one (negative: thin)."""
-        sides = ((4, 5, 6, 6, 6), (6, 7, 8, 8, 8), (8, 10, 10, 12, 12))[self.detail][int(5 * self.rng.random())]
-        return max(3, sides + more)
+        return max(3, SIDES[self.detail][int(5 * self.rng.random())] + more)
 
     def steps(self, low: int, high: int) -> int:
-        """A number of segments between low and high that follows the level of detail."""
+        """A number of segments from low (coarse) to high (fine; at the finest level a third more)."""
         return low + round((high - low) * (self.detail + self.rng.random()) / 3)

@@ -15,8 +15,8 @@ def arc(centre: tuple[float, float], radius: float, start: float, end: float, st
 
 
 def wobble(d: Dice, surface: Surface, amount: float) -> Surface:
-    """Move each point by up to `amount` times the surface's size: uneven, hand-made."""
-    size = np.ptp(surface.points, axis=0).max()
+    """Move each point by up to `amount` times the surface's size, less for finer ones: uneven, hand-made."""
+    size = np.ptp(surface.points, axis=0).max() * (1.0, 1.0, 0.8, 0.5)[d.detail]
     return surface.with_points(surface.points + (d.rng.random(surface.points.shape) * 2 - 1) * (amount * size))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.data.shapes.dice import Dice, family
 from core.data.shapes.organic import frond, thick, trunk, wobble
-from core.data.shapes.primitives import Outline, lathe, plate, polygon, slab, strip, sweep
+from core.data.shapes.primitives import Outline, lathe, plate, polygon, slab, strip, sweep, symmetric
 from core.data.shapes.surface import Surface, around, join
 
 
@@ -21,7 +21,7 @@ def mushroom(d: Dice) -> list[Surface]:
         high = r * d.real(0.5, 1.3)
         foot = [(stem * d.real(1, 1.6), 0), (stem, h * 0.5), (stem * d.real(0.8, 1), h)]
         cap = [(r, h + high * d.real(-0.15, 0.1)), (r * d.real(0.65, 0.9), h + high * 0.6)]
-        if d.detail == 2:
+        if d.detail >= 2:
             cap.append((r * 0.4, h + high * 0.9))
         cap.append((0, h + high) if d.chance(0.7) else (r * 0.3, h + high))
         if one_body:
@@ -134,7 +134,7 @@ def leaf(d: Dice) -> list[Surface]:
     count = d.pick(1, 1, 2, 3)
     if count == 1:
         if d.chance(0.35):
-            outline = np.concatenate([half, (half[1:-1] * (-1, 1))[::-1]])
+            outline = symmetric(half)
             blade = slab(outline, 0.1, 0.0 if d.chance(0.5) else 0.15)
         return [blade, stem]
     turns = np.linspace(-50, 50, count)

@@ -5,10 +5,11 @@ quads. Rings run counter-clockwise seen from where the loft goes (from above, fo
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from core.data.shapes.surface import Surface
 
@@ -82,7 +83,7 @@ def rectangle(width: float, height: float, cut: float = 0.0) -> Outline:
     return np.array([(w, -b), (w, b), (a, h), (-a, h), (-w, b), (-w, -b), (-a, -h), (a, -h)])
 
 
-def symmetric(half: Sequence[tuple[float, float]]) -> Outline:
+def symmetric(half: ArrayLike) -> Outline:
     """The outline whose right half is given from its lowest to its highest point (those may lie on x = 0)."""
     right = np.array(half, dtype=float)
     left = right[right[:, 0] > 1e-9][::-1] * (-1, 1)
@@ -99,7 +100,7 @@ def star(points: int, inner: float, radius: float = 1.0) -> Outline:
 # --- solids ---------------------------------------------------------------------------------------------------------
 
 
-def stack(outlines: Sequence[Outline], heights: Sequence[float], bottom: bool = True, top: bool = True) -> Surface:
+def stack(outlines: ArrayLike, heights: ArrayLike, bottom: bool = True, top: bool = True) -> Surface:
     """A loft that rises through outlines of equal size, each lying flat (its second axis is -z) at its height."""
     flat = np.asarray(outlines)
     rings = np.empty((*flat.shape[:2], 3))
@@ -108,9 +109,10 @@ def stack(outlines: Sequence[Outline], heights: Sequence[float], bottom: bool = 
     return loft(rings, bottom, top)
 
 
-def prism(outline: Outline, height: float, top_scale: float = 1.0, bottom: bool = True, top: bool = True) -> Surface:
+def prism(outline: ArrayLike, height: float, top_scale: float = 1.0, bottom: bool = True, top: bool = True) -> Surface:
     """An outline pulled up; with `top_scale` a frustum, with 0 a pyramid or cone."""
-    return stack([outline, outline * top_scale], [0.0, height], bottom, top)
+    flat = np.asarray(outline, dtype=float)
+    return stack(np.stack([flat, flat * top_scale]), [0.0, height], bottom, top)
 
 
 def box(width: float, height: float, depth: float, top_scale: float = 1.0) -> Surface:
@@ -127,12 +129,7 @@ def soft_box(width: float, height: float, depth: float, cut: float, lower: bool 
 
 
 def lathe(
-    profile: Sequence[tuple[float, float]],
-    sides: int,
-    bottom: bool = True,
-    top: bool = True,
-    closed: bool = False,
-    squash: float = 1.0,
+    profile: ArrayLike, sides: int, bottom: bool = True, top: bool = True, closed: bool = False, squash: float = 1.0
 ) -> Surface:
     """Revolve a profile of (radius, y), outside going up, around the y axis.
 
@@ -147,7 +144,7 @@ def lathe(
     return loft(rings, bottom, top, closed)
 
 
-def slab(outline: Outline, depth: float, bevel: float = 0.0, front: bool = True, back: bool = True) -> Surface:
+def slab(outline: ArrayLike, depth: float, bevel: float = 0.0, front: bool = True, back: bool = True) -> Surface:
     """An upright outline (x, y) given a depth, centred on z = 0; with `bevel` (a share) smaller at both faces."""
     outline = np.asarray(outline, dtype=float)
     centre = outline.mean(axis=0)
@@ -161,7 +158,7 @@ def slab(outline: Outline, depth: float, bevel: float = 0.0, front: bool = True,
     return loft(rings, back, front)
 
 
-def plate(outline: Outline) -> Surface:
+def plate(outline: ArrayLike) -> Surface:
     """A single-sided upright outline in the plane z = 0 that looks to the front."""
     outline = np.asarray(outline, dtype=float)
     points = np.concatenate([outline, np.zeros((len(outline), 1))], axis=1)
@@ -171,9 +168,9 @@ def plate(outline: Outline) -> Surface:
 
 
 def sweep(
-    path: Sequence[tuple[float, float, float]],
+    path: ArrayLike,
     outline: Outline,
-    scales: Sequence[float] | float = 1.0,
+    scales: ArrayLike = 1.0,
     up: tuple[float, float, float] = (0, 0, 1),
     closed: bool = False,
     bottom: bool = True,
@@ -218,14 +215,15 @@ def _geodesic(level: int) -> tuple[np.ndarray, np.ndarray]:
         volume = np.linalg.det(points[np.array(faces)])
         triangles = np.array([f if v > 0 else f[::-1] for f, v in zip(faces, volume, strict=True)])
     else:
-        points, quads = _geodesic(level - 1)
-        triangles, middle, points = quads[:, :3], {}, list(points)
+        coarse, quads = _geodesic(level - 1)
+        triangles, corners = quads[:, :3], list(coarse)
+        middle: dict[tuple[int, int], int] = {}
         for a, b in {tuple(sorted(e)) for t in triangles for e in zip(t, np.roll(t, 1), strict=True)}:
-            middle[a, b] = middle[b, a] = len(points)
-            points.append(points[a] + points[b])
+            middle[a, b] = middle[b, a] = len(corners)
+            corners.append(coarse[a] + coarse[b])
         split = [(a, middle[a, b], middle[c, a], b, middle[b, c], c) for a, b, c in triangles]
         triangles = np.array([t for a, x, z, b, y, c in split for t in ((a, x, z), (x, b, y), (z, y, c), (x, y, z))])
-        points = np.array(points)
+        points = np.array(corners)
     return points / np.linalg.norm(points, axis=1, keepdims=True), triangles[:, [0, 1, 2, 2]]
 
 
@@ -242,7 +240,7 @@ def strip(rows: np.ndarray) -> Surface:
     return Surface(rows.reshape(-1, 3), _grid(m, n, False, False))
 
 
-def cells(xs: Sequence[float], ys: Sequence[float], zs: Sequence[float], solid: np.ndarray) -> Surface:
+def cells(xs: ArrayLike, ys: ArrayLike, zs: ArrayLike, solid: np.ndarray) -> Surface:
     """The border of the solid cells of an uneven grid: a body cut by the loops a modeller would add.
 
     xs, ys, zs: the cuts, ascending. solid: (len(xs) - 1, len(ys) - 1, len(zs) - 1) bool.
@@ -264,14 +262,14 @@ def cells(xs: Sequence[float], ys: Sequence[float], zs: Sequence[float], solid: 
     return Surface(np.stack([x, y, z], axis=3).reshape(-1, 3)[used], compact.reshape(-1, 4))
 
 
-def facade(xs: Sequence[float], ys: Sequence[float], depth: float) -> Surface:
+def facade(xs: ArrayLike, ys: ArrayLike, depth: float) -> Surface:
     """A box whose front (at z = depth / 2) is a grid of quads, to inset and extrude: doors, drawers, windows.
 
     xs, ys: the grid's cuts, ascending. Front quad (column i, row j from below) has index j * (len(xs) - 1) + i.
     The neighbouring sides become n-gons that share the cuts.
     """
-    m, n = len(ys), len(xs)
     x, y = np.meshgrid(xs, ys)
+    m, n = x.shape
     front = np.stack([x, y, np.full_like(x, depth / 2, dtype=float)], axis=2).reshape(-1, 3)
     corner = front[[0, n - 1, m * n - 1, (m - 1) * n]] - (0, 0, depth)
     low_left, low_right, high_right, high_left = np.arange(4) + m * n

@@ -54,7 +54,7 @@ class Surface(NamedTuple):
         """The other side of the same polygons."""
         return Surface(self.points, self.quads[:, ::-1], tuple(ngon[::-1] for ngon in self.ngons))
 
-    def warp(self, function: Callable[[np.ndarray, np.ndarray, np.ndarray], Sequence[np.ndarray]]) -> "Surface":
+    def warp(self, function: Callable[..., Sequence[np.ndarray]]) -> "Surface":
         """Move every point by `function(x, y, z) -> (x, y, z)`."""
         return self.with_points(np.stack(function(*self.points.T), axis=1))
 

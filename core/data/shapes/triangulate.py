@@ -36,9 +36,9 @@ def triangulate(surface: Surface, owner: np.ndarray, style: str = "strip") -> tu
         quads.append(polygons[convex][:, template].reshape(-1, 4))
         owners.append(np.repeat(polygon_owner[convex], len(template)))
         for polygon, one in zip(polygons[~convex], polygon_owner[~convex], strict=True):
-            ears = polygon[cut_ears(_flatten(surface.points[polygon]))]
-            quads.append(ears[:, [0, 1, 2, 2]])
-            owners.append(np.full(len(ears), one))
+            ears = cut_ears(_flatten(surface.points[polygon]))
+            quads.append(polygon[_strip(size) if ears is None else ears])
+            owners.append(np.full(len(quads[-1]), one))
     return _split(surface.points, np.concatenate(quads), np.concatenate(owners))
 
 
@@ -84,10 +84,11 @@ def _flatten(corners: np.ndarray) -> np.ndarray:
     return corners[:, [i, j]] if normal[k] > 0 else corners[:, [j, i]]
 
 
-def cut_ears(outline: np.ndarray) -> np.ndarray:
-    """Triangles (N - 2, 3) of a simple polygon (N, 2), counter-clockwise; always the ear with the shortest cut next.
+def cut_ears(outline: np.ndarray) -> np.ndarray | None:
+    """Triangles (N - 2, 4) of a polygon (N, 2), counter-clockwise; always the ear with the shortest cut next.
 
-    Collinear corners are fine. Plain Python on floats: for a dozen corners that is faster than arrays.
+    Collinear corners are fine. None for a polygon that crosses itself, as the uneven rim of a stone may.
+    A triangle repeats its last corner, as in Surface. Plain Python on floats: for a dozen corners that is faster than arrays.
     """
     points = [(float(x), float(y)) for x, y in outline]
     ring, triangles = list(range(len(points))), []
@@ -98,10 +99,12 @@ def cut_ears(outline: np.ndarray) -> np.ndarray:
             length = (points[a][0] - points[c][0]) ** 2 + (points[a][1] - points[c][1]) ** 2
             if length < best_length and _is_ear(points, ring, a, b, c):
                 best, best_length = k, length
-        assert best is not None, f"polygon is not simple: {points}"
-        triangles.append((ring[best - 1], ring[best], ring[(best + 1) % len(ring)]))
+        if best is None:
+            return None
+        after = ring[(best + 1) % len(ring)]
+        triangles.append((ring[best - 1], ring[best], after, after))
         del ring[best]
-    return np.array([*triangles, tuple(ring)])
+    return np.array([*triangles, (*ring, ring[2])])
 
 
 def _is_ear(points: list[tuple[float, float]], ring: list[int], a: int, b: int, c: int) -> bool:
