@@ -30,6 +30,7 @@ from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights
 
 __all__ = [
     "LoadReport",
+    "changed_options",
     "check_workspace",
     "clean_leftovers",
     "git_commit",
@@ -206,6 +207,21 @@ def clean_leftovers(workspace: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def changed_options(checkpoint: Path, record: dict[str, Any]) -> list[str]:
+    """`name old -> new` of every option that is not as it was when the checkpoint was written."""
+    before = _flat(json.loads((checkpoint / CONFIG_NAME).read_text()))
+    now = _flat(json.loads(json.dumps(record)))
+    names = [name for name in {**before, **now} if name.startswith("options.") and before.get(name) != now.get(name)]
+    return [f"{name.removeprefix('options.')} {before.get(name)} -> {now.get(name)}" for name in names]
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        leaves |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return leaves
 
 
 def git_commit() -> str | None:

@@ -196,6 +196,8 @@ class Trainer:
             checkpoint.write_json(self.workspace / checkpoint.CONFIG_NAME, self.record)
             self.metrics = log.MetricsFile(self.workspace, self.position.step)
             log.banner(self._facts(start))
+            if start and (changed := checkpoint.changed_options(start, self.record)):
+                logger.warning("options changed since %s: %s", start.name, ", ".join(changed))
 
     def _take_workspace(self) -> None:
         self.lock = checkpoint.lock_workspace(self.workspace)

@@ -1,3 +1,4 @@
+import logging
 import sys
 from pathlib import Path
 
@@ -16,3 +17,8 @@ def _one_trainer_after_another():
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
+    logger = logging.getLogger("core")
+    logger.propagate = True  # for caplog
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()

@@ -98,6 +98,15 @@ def test_publishing_without_hard_links(tmp_path, monkeypatch):
     assert (tmp_path / "b").read_text() == "new"
 
 
+def test_changed_options_are_named(tmp_path):
+    before = {"commit": "a", "options": {"lr": 1e-4, "model": {"dim": 8, "sizes": (1, 2)}, "gone": 1}}
+    folder = checkpoint.save_checkpoint(tmp_path, 1, WEIGHTS, STATE, before)
+    assert not checkpoint.changed_options(folder, {**before, "commit": "b"})
+    after = {"options": {"lr": 2e-4, "model": {"dim": 8, "sizes": (1, 3)}}}
+    texts = ["lr 0.0001 -> 0.0002", "model.sizes [1, 2] -> [1, 3]", "gone 1 -> None"]
+    assert checkpoint.changed_options(folder, after) == texts
+
+
 def test_two_runs_in_one_workspace(tmp_path, monkeypatch):
     """The second waits for the first to go, for a while. (Another process: a process does not lock itself out.)"""
     code = "import sys; from pathlib import Path; from core.training.checkpoint import lock_workspace; "

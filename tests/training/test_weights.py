@@ -1,12 +1,16 @@
 """Weights from everywhere into a model."""
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from core.config import ARAE, with_overrides
+from core.model.arae import ArAE
 from core.training.weights import load_weights
 
 
@@ -172,6 +176,17 @@ def test_a_pickle_with_code_in_it_is_refused(tmp_path):
     torch.save({"proj.bias": Evil()}, tmp_path / "w.pt")
     with pytest.raises(ValueError, match="broken or not a file of weights"):
         load_weights(Decoder(), tmp_path / "w.pt")
+
+
+def test_a_checkpoint_of_the_reference_loads_as_it_is(tmp_path):
+    """Its names and shapes, the constant that it stores included."""
+    record = json.loads((Path(__file__).parents[1] / "golden" / "model_golden.json").read_text())
+    config = with_overrides(ARAE, **record["config"])
+    tensors = {name: torch.full(shape, 0.5) for name, shape in record["state"].items()}
+    model = ArAE(config.model, record["vocab"])
+    report = load_weights(model, write(tmp_path / "ArAE.safetensors", tensors), strict=True)
+    assert report.loaded == len(model.state_dict())
+    assert all((tensor == 0.5).all() for tensor in model.state_dict().values())
 
 
 def test_other_suffixes_and_empty_folders(tmp_path):

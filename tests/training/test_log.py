@@ -1,0 +1,50 @@
+"""Means, curves and lines."""
+
+import io
+import json
+import logging
+
+import pytest
+from rich.console import Console
+
+from core.training import log
+
+
+def test_window_means_weigh_by_count():
+    window = log.Window()
+    window.add({"loss": (6.0, 2.0)})
+    window.add({"loss": (1.0, 8.0), "empty": (0.0, 0.0)})
+    assert window.means() == {"loss": pytest.approx(0.7)}
+    window.clear()
+    assert window.means() == {}
+
+
+def test_metrics_file_drops_what_will_be_reported_again(tmp_path):
+    file = log.MetricsFile(tmp_path, 0)
+    for step in (2, 4, 6):
+        file.write(step, "train", {"loss": step / 2})
+    with file.path.open("a") as broken:
+        broken.write('{"step": 8, "lo')
+    log.MetricsFile(tmp_path, 4).write(6, "test", {"loss": 9.0})
+    lines = [json.loads(line) for line in file.path.read_text().splitlines()]
+    assert [(line["step"], line["split"]) for line in lines] == [(2, "train"), (4, "train"), (6, "test")]
+
+
+def test_lines_where_there_is_no_terminal(caplog, monkeypatch):
+    monkeypatch.setattr(log.time, "monotonic", lambda: 0.0)
+    with caplog.at_level(logging.INFO, "core"):
+        bar = log.Bar(Console(file=io.StringIO()), True, 0.5, "toy")  # continues at a half
+        monkeypatch.setattr(log.time, "monotonic", lambda: 10.0)
+        bar.update(0.6, "loss 1")
+        monkeypatch.setattr(log.time, "monotonic", lambda: 11.0)
+        bar.update(0.61, "loss 2")  # too soon
+        bar.update(0.61, "loss 3", force=True)
+    assert caplog.messages == [
+        "toy  60.0 % | loss 1 | ETA 0:00:40",
+        "toy  61.0 % | loss 3 | ETA 0:00:39",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00:00"), (3661, "1:01:01"), (86400 * 3 + 59.6, "3 d 0:01:00")])
+def test_duration(seconds, text):
+    assert log.duration(seconds) == text
