@@ -47,7 +47,7 @@ ARAE = Config(
         DecoderConfig(max_seq_length=40960, hidden_dim=1536, num_layers=24, num_heads=16),
     ),
     data=DataConfig(max_face_length=4000),
-    train=TrainConfig(batch_size=4, lr=1e-5, warmup_ratio=0.0, num_epochs=100),
+    train=TrainConfig(batch_size=4, lr=1e-5, warmup_ratio=0.0, num_epochs=100, checkpointing=True),
 )
 
 # Trains within hours on two cores; the weights in pretrained/ArAE-tiny are of this preset.
