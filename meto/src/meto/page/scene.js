@@ -91,7 +91,6 @@ void main() { pixel = vec4(colour.rgb * colour.a, colour.a); }`;
 
 // ---- vectors and matrices (column-major) ----
 
-const subtract = (a, b) => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 const unit = (a) => { const n = Math.hypot(...a) || 1; return a.map((x) => x / n); };
@@ -104,12 +103,21 @@ function multiply(a, b) {
   return out;
 }
 
-// Turns about a target; `shift` moves the picture's middle to the middle of what the cards leave free.
+// Turns about a target. At zoom 1 the upright cylinder (girth, half its height) around the mesh fits into the part of
+// the window that no card covers, and the target is in that part's middle.
+const FIELD = 0.55, MARGIN = 1.06;
+
 class Camera {
-  constructor(target, radius) {
+  constructor(target, girth, height) {
     this.home = { yaw: 0.6, pitch: 0.42, zoom: 1, target };
-    this.radius = radius;
+    Object.assign(this, { girth, height, radius: Math.hypot(girth, height) });
     this.reset();
+  }
+  fitDistance(width, height, free) {
+    const { pitch } = this.home, pixels = height / 2 / Math.tan(FIELD / 2);
+    const tall = this.height * Math.cos(pitch) + this.girth * Math.sin(pitch);
+    const across = (this.girth / (free.width / 2)) * pixels, up = (tall / (free.height / 2)) * pixels;
+    return MARGIN * (Math.max(across, up) + 0.7 * this.girth);
   }
   reset() { Object.assign(this, this.home, { target: [...this.home.target] }); }
   get axes() {
@@ -129,8 +137,7 @@ class Camera {
   zoomBy(factor) { this.zoom = Math.max(0.1, Math.min(60, this.zoom * factor)); }
   // free: the part of the window, in pixels, that no card covers.
   matrix(width, height, free) {
-    const fit = Math.min(free.width, free.height) / height;
-    this.distance = (0.8 * this.radius) / Math.sin(FIELD / 2) / fit / this.zoom;
+    this.distance = this.fitDistance(width, height, free) / this.zoom;
     const { back, right, up } = this.axes;
     this.eye = this.target.map((x, i) => x + back[i] * this.distance);
     const near = Math.max(this.distance - 2 * this.radius, this.distance / 50), far = this.distance + 3 * this.radius;
@@ -145,8 +152,6 @@ class Camera {
     return multiply(projection, view);
   }
 }
-const FIELD = 0.55;
-
 class Scene {
   // corners: Float32Array of 9 a face (tip, start, end); starts: indices of the faces that begin a sub-mesh;
   // broken: Uint8Array, is the face not next to the one before it?
@@ -217,12 +222,16 @@ class Scene {
   }
 
   fitCamera() {
-    const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
-    for (let i = 0; i < this.corners.length; i++) {
-      low[i % 3] = Math.min(low[i % 3], this.corners[i]);
-      high[i % 3] = Math.max(high[i % 3], this.corners[i]);
+    const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity], points = this.corners;
+    for (let i = 0; i < points.length; i++) {
+      low[i % 3] = Math.min(low[i % 3], points[i]);
+      high[i % 3] = Math.max(high[i % 3], points[i]);
     }
-    return new Camera(low.map((x, i) => (x + high[i]) / 2), Math.hypot(...subtract(high, low)) / 2 || 1);
+    const middle = low.map((x, i) => (x + high[i]) / 2);
+    let girth = 1e-6;
+    for (let i = 0; i < points.length; i += 3)
+      girth = Math.max(girth, Math.hypot(points[i] - middle[0], points[i + 2] - middle[2]));
+    return new Camera(middle, girth, (high[1] - low[1]) / 2);
   }
 
   // colours: [r, g, b] (0 to 255) of every face
