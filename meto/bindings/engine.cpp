@@ -32,7 +32,7 @@ class EncoderLease {
     Encoder *operator->() { return encoder_.get(); }
 
   private:
-    static constexpr std::size_t keep_bytes = std::size_t(32) << 20;
+    static constexpr std::size_t keep_bytes = std::size_t(128) << 20;  // about two million faces
     static std::unique_ptr<Encoder> &slot() {
         thread_local std::unique_ptr<Encoder> encoder;
         return encoder;

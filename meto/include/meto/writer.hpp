@@ -37,7 +37,11 @@ template <Backend backend> class TokenWriter {
         for (std::size_t k = 0; k < size; ++k) {
             const std::uint32_t entered = walk.entered[k];
             const HalfEdge h = entered & ~starts_submesh;
-            if (!absolute) prefetch(faces_ + face_of(walk.entered[std::min(k + 16, size - 1)] & ~starts_submesh));
+            const std::size_t soon = std::min(k + 24, size - 1);
+            if (absolute)
+                prefetch(vertices_ + walk.tips[soon]);
+            else
+                prefetch(faces_ + face_of(walk.entered[soon] & ~starts_submesh));
             walk.entered[k] = face_of(h);
             if (entered & starts_submesh) {
                 if (clers && k > 0) end_submesh();
