@@ -102,10 +102,12 @@ def test_broken_tokens(tmp_path, zoo, capsys):
     np.save(tmp_path / "bad.npy", tokens)
     np.save(tmp_path / "square.npy", np.zeros((3, 3)))
     (tmp_path / "text.npy").write_text("hello")
-    files = [str(tmp_path / name) for name in ("bad.npy", "square.npy", "text.npy")]
+    header = np.lib.format.magic(1, 0) + b"\x76\x00" + b"{'descr': '<i8', 'fortran_order': False, 'shape': (10**15,)}"
+    (tmp_path / "huge.npy").write_bytes(header.replace(b"10**15", b"1" + b"0" * 15).ljust(127) + b"\n" + bytes(80))
+    files = [str(tmp_path / name) for name in ("bad.npy", "square.npy", "text.npy", "huge.npy")]
     assert main(["decode", *files]) == 1
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 4
+    assert len(errors) == 5
     assert "bad.npy: token 40" in errors[0]
     assert not (tmp_path / "bad.obj").exists()
     assert main(["decode", files[0], "--salvage"]) == 0

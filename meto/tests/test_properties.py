@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from meto import Engine, reference
@@ -13,8 +13,8 @@ from meto import Engine, reference
 BACKENDS = ("LR_ABSCO", "LR", "CLERS")
 BINS = (2, 3, 8, 64, 513, 4096, 65536)
 
-# The first call of a test may import and compile; the machine may be busy with other things.
-usual = settings(max_examples=300, deadline=None)
+# The machine may be busy with other things: slowness is no failure.
+usual = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 backends = st.sampled_from(BACKENDS)
 bins = st.sampled_from(BINS)

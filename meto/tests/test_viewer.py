@@ -102,15 +102,20 @@ class Browser:
 
     def __init__(self, profile: Path) -> None:
         self.driver = subprocess.Popen([CHROMEDRIVER, "--port=0"], stdout=subprocess.PIPE, text=True)
-        self.base = ""
-        for line in self.driver.stdout:
-            if port := re.search(r"started successfully on port (\d+)", line):
-                self.base = f"http://127.0.0.1:{port[1]}/session"
-                break
+        try:
+            self.base = self.start_session(profile)
+        except BaseException:
+            self.driver.kill()
+            raise
+
+    def start_session(self, profile: Path) -> str:
+        """The address of a new session."""
+        ports = (re.search(r"started successfully on port (\d+)", line) for line in self.driver.stdout)
+        self.base = f"http://127.0.0.1:{next(port for port in ports if port)[1]}/session"
         options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={profile}"]}
         capabilities = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         answer = self.call("", {"capabilities": {"alwaysMatch": capabilities}})
-        self.base += f"/{answer['sessionId']}"
+        return f"{self.base}/{answer['sessionId']}"
 
     def call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

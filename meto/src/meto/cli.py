@@ -182,7 +182,7 @@ def _load(path: Path, arguments: argparse.Namespace) -> tuple[np.ndarray, np.nda
 def _load_tokens(path: Path, arguments: argparse.Namespace) -> np.ndarray:
     try:
         tokens = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, MemoryError) as error:
         raise ValueError(f"not a .npy file of tokens: {error}") from error
     if not isinstance(tokens, np.ndarray) or tokens.ndim != 1 or tokens.dtype.kind not in "iu":
         raise ValueError("not a .npy file with a row of whole numbers")
