@@ -72,8 +72,8 @@ class HasLengths(Protocol):
 class BatchSampler(Sampler[list[Key]]):
     """Lists of (epoch, index), a batch each: the same for a given seed and epoch, whatever loads them.
 
-    Every sample comes once an epoch, and every process gets the same number of batches: where the last would be short
-    of one for each process, larger batches are divided; only with fewer samples than processes do samples repeat.
+    Every sample comes once an epoch, and every process gets the same number of batches: where the last ones would not
+    go round, the largest are halved, and where every batch is of one sample, the first ones come twice.
 
     Args:
         dataset: gives its size and, for `sort_by_length` and `batch_tokens`, the length of each sample in an epoch.
@@ -151,12 +151,15 @@ class BatchSampler(Sampler[list[Key]]):
 
 
 def _divide(batches: list[np.ndarray], multiple: int) -> list[np.ndarray]:
-    """As many batches as the next multiple, by halving the largest; by repeating where all are of one sample."""
-    batches = list(batches)
+    """As many batches as the next multiple: the largest are halved, or the first repeated if all are of one sample."""
+    batches, made = list(batches), len(batches)
     while batches and len(batches) % multiple:
         largest = max(range(len(batches)), key=lambda k: len(batches[k]))
         batch, half = batches[largest], (len(batches[largest]) + 1) // 2
-        batches[largest : largest + 1] = [batch[:half], batch[half:]] if len(batch) > 1 else [batch, batch]
+        if len(batch) > 1:
+            batches[largest : largest + 1] = [batch[:half], batch[half:]]
+        else:
+            batches.append(batches[len(batches) % made])
     return batches
 
 

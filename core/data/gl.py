@@ -1,4 +1,4 @@
-"""Drawing with OpenGL: headless through EGL, on a GPU or in software, one context for each process.
+"""Drawing with OpenGL: headless through EGL, on a GPU or in software, one context for the process.
 
 Raises whatever the driver raises where there is no EGL; `core.data.render` then draws without it.
 """
@@ -14,6 +14,8 @@ from core.data.camera import Camera
 SAMPLES = 4  # of MSAA
 SETBACK = (2.0, 2.0)  # of faces behind the lines that lie on them: per pixel of half a line's width, and constant
 LINE_LIFT = 1e-4  # of lines towards the viewer, in a depth range of 2
+
+SQUARE = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)  # as a strip of two triangles
 
 MESH_SHADERS = (
     """
@@ -65,25 +67,27 @@ LINE_SHADERS = (
 POINT_SHADERS = (
     """
     #version 330
-    uniform mat4 matrix; uniform float scale;
-    in vec3 center; in vec3 color;
-    flat out vec3 shade; flat out float diameter;
+    uniform mat4 matrix; uniform float size; uniform float scale;
+    in vec2 corner; in vec3 center; in vec3 color;
+    out vec2 at; flat out vec3 shade; flat out float radius;
     void main() {
+        vec4 middle = matrix * vec4(center, 1);
+        radius = scale / middle.w;
+        at = corner * (radius + 0.5);
         shade = color;
-        gl_Position = matrix * vec4(center, 1);
-        gl_PointSize = diameter = scale / gl_Position.w + 1;
+        gl_Position = vec4(middle.xyz / middle.w + vec3(at * 2 / size, 0), 1);
     }
     """,
     """
     #version 330
     uniform vec3 light;
-    flat in vec3 shade; flat in float diameter;
+    in vec2 at; flat in vec3 shade; flat in float radius;
     out vec4 pixel;
     void main() {
-        vec2 at = (gl_PointCoord * 2 - 1) * vec2(1, -1) * diameter / (diameter - 1);
-        float away = length(at), cover = clamp((1 - away) * (diameter - 1) / 2 + 0.5, 0, 1);
+        float cover = clamp(radius + 0.5 - length(at), 0, 1);
         if (cover <= 0) discard;
-        vec3 normal = vec3(at, sqrt(max(0, 1 - away * away)));
+        vec2 share = at / radius;
+        vec3 normal = vec3(share, sqrt(max(0, 1 - dot(share, share))));
         pixel = vec4(shade * (0.62 + 0.48 * max(0, dot(normal, light))), cover);
     }
     """,
@@ -95,8 +99,10 @@ class GLCanvas:
 
     def __init__(self, size: int, camera: Camera):
         self.size, self.camera = size, camera
-        self.gl = _context(os.getpid())
-        self.samples, self.picture = _framebuffers(os.getpid(), size)
+        if lost_in_fork():
+            raise RuntimeError(f"OpenGL was started by process {_process} and is lost to its fork {os.getpid()}")
+        self.gl = _context()
+        self.samples, self.picture = _framebuffers(size)
         self.samples.use()
         self.samples.clear(1, 1, 1, 0)
         self.matrix = camera.matrix().T.astype("f4").tobytes()
@@ -114,11 +120,10 @@ class GLCanvas:
         program = self._program(LINE_SHADERS)
         program["size"], program["half_width"], program["reach"] = float(self.size), width / 2, width / 2 + 1
         program["color"], program["lift"] = (*color, alpha), LINE_LIFT
-        corners = np.array([[0, -1], [1, -1], [0, 1], [1, 1]], np.float32)
         self.samples.depth_mask = False
         self._draw(
             program,
-            [(corners, "2f", "corner"), (segments.astype(np.float32), "3f 3f/i", "start", "end")],
+            [(SQUARE, "2f", "corner"), (segments.astype(np.float32), "3f 3f/i", "start", "end")],
             "TRIANGLE_STRIP",
         )
         self.samples.depth_mask = True
@@ -126,13 +131,11 @@ class GLCanvas:
     def discs(self, centers: np.ndarray, colors: np.ndarray, radius: float, light: np.ndarray) -> None:
         """centers (N, 3), colors (N, 3), the farthest first; light (3,) direction in the camera's frame."""
         program = self._program(POINT_SHADERS)
-        program["scale"], program["light"] = radius * self.size / self.camera.tangent, tuple(light)
+        program["size"], program["scale"] = float(self.size), radius * self.size / (2 * self.camera.tangent)
+        program["light"] = tuple(light)
         self.gl.disable(self.gl.DEPTH_TEST)  # their soft rims need painting in order
-        self._draw(
-            program,
-            [(np.concatenate([centers, colors], axis=1, dtype=np.float32), "3f 3f", "center", "color")],
-            "POINTS",
-        )
+        data = np.concatenate([centers, colors], axis=1, dtype=np.float32)
+        self._draw(program, [(SQUARE, "2f", "corner"), (data, "3f 3f/i", "center", "color")], "TRIANGLE_STRIP")
         self.gl.enable(self.gl.DEPTH_TEST)
 
     def read(self) -> np.ndarray:
@@ -142,7 +145,7 @@ class GLCanvas:
         return np.frombuffer(data, np.uint8).reshape(self.size, self.size, 4)[::-1]
 
     def _program(self, shaders: tuple[str, str]) -> Any:
-        program = _program(os.getpid(), shaders)
+        program = _program(shaders)
         program["matrix"].write(self.matrix)
         return program
 
@@ -158,15 +161,22 @@ class GLCanvas:
             buffer.release()
 
 
-# A context does not outlive a fork: hence the process id in every key.
+_process: int | None = None  # that made the context
+
+
+def lost_in_fork() -> bool:
+    """Whether a parent of this forked process has drawn: the driver's threads are gone, it would wait for ever."""
+    return _process not in (None, os.getpid())
 
 
 @lru_cache(maxsize=1)
-def _context(_process: int) -> Any:
+def _context() -> Any:
     import moderngl
 
+    global _process
+    _process = os.getpid()
     context: Any = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
-    context.enable(moderngl.DEPTH_TEST | moderngl.BLEND | moderngl.PROGRAM_POINT_SIZE)
+    context.enable(moderngl.DEPTH_TEST | moderngl.BLEND)
     # Colour over colour as usual; coverage adds up.
     context.blend_func = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA)
     context.depth_func = "<="
@@ -174,8 +184,8 @@ def _context(_process: int) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _framebuffers(process: int, size: int) -> tuple[Any, Any]:
-    context, shape = _context(process), (size, size)
+def _framebuffers(size: int) -> tuple[Any, Any]:
+    context, shape = _context(), (size, size)
     samples = min(SAMPLES, context.max_samples)
     many = context.framebuffer(
         [context.renderbuffer(shape, 4, samples=samples)], context.depth_renderbuffer(shape, samples=samples)
@@ -184,5 +194,5 @@ def _framebuffers(process: int, size: int) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=8)
-def _program(process: int, shaders: tuple[str, str]) -> Any:
-    return _context(process).program(vertex_shader=shaders[0], fragment_shader=shaders[1])
+def _program(shaders: tuple[str, str]) -> Any:
+    return _context().program(vertex_shader=shaders[0], fragment_shader=shaders[1])

@@ -67,7 +67,7 @@ class NumpyCanvas:
         shade = color * np.asarray(brightness)[..., None]
         self.color[box] = self.color[box] * (1 - cover) + np.clip(shade, 0, 1) * cover
         cover = cover[..., 0]
-        self.cover[box] = np.maximum(self.cover[box], cover)
+        self.cover[box] += (1 - self.cover[box]) * cover
         if solid:
             self.depth[box] = np.where(cover > 0, depth, self.depth[box])
 

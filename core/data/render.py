@@ -5,6 +5,7 @@ python -m core.data.render MESH_OR_FOLDER... -o sheet.png
 
 import argparse
 import logging
+import os
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -115,8 +116,12 @@ def _canvas(backend: Backend):
     return NumpyCanvas
 
 
-@lru_cache(maxsize=1)
 def _has_gl() -> bool:
+    return _try_gl(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _try_gl(_process: int) -> bool:  # by process: it does not outlive a fork
     from core.data import gl
 
     try:
