@@ -65,6 +65,19 @@ class Window:
         self.sums = {}
 
 
+def numbers(metrics: dict[str, tuple[Any, Any]]) -> Sums:
+    """Metrics as plain numbers."""
+    return {name: (float(total), float(count)) for name, (total, count) in metrics.items()}
+
+
+def add_up(sums: Iterable[Sums]) -> Sums:
+    """Element-wise sums of several metrics."""
+    window = Window()
+    for part in sums:
+        window.add(part)
+    return window.sums
+
+
 class MetricsFile:
     """WORKSPACE/metrics.jsonl: one object a report, `step` and `split` (train or test) among its keys."""
 

@@ -12,8 +12,8 @@ from core.data.dataset import DataConfig, build_datasets
 from core.model.arae import ArAE, ArAEConfig
 from core.tokens import PAD, Tokenizer, TokenizerConfig
 from core.training import evaluation
+from core.training.options import TrainConfig
 from core.training.processes import outlive_sigterm
-from core.training.trainer import TrainConfig
 
 PICTURED = 4  # test meshes in an evaluation's picture
 

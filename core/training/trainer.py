@@ -6,100 +6,32 @@ pictures cannot disturb training, and a run continued from a checkpoint equals t
 the CPU. (Except under --max_minutes, where the learning rate follows the clock.)
 """
 
-import hashlib
 import itertools
 import json
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from core.training import checkpoint, log
 from core.training.log import Sums
 from core.training.optim import build_optimizer, learning_rate
+from core.training.options import TrainConfig
 from core.training.processes import Agreement, StopSignal
+from core.training.state import restore, snapshot, stored_bytes
+from core.training.steps import due, grouped, seed_all, with_last
 
 if TYPE_CHECKING:
     from core.training.tasks import Task
 
+__all__ = ["Position", "TrainConfig", "Trainer"]
+
 logger = logging.getLogger(__name__)
-
-NOT_NEGATIVE = (
-    *("batch_tokens", "max_steps", "max_minutes", "gradient_clip", "weight_decay"),
-    *("eval_every", "save_every", "save_minutes", "threads", "seed"),
-)
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    workspace: str = "workspace"
-    """Folder of the run: checkpoints, logs, pictures. One that holds a run already continues it."""
-    resume: str = ""
-    """Weights to start from (of the ArAE): a checkpoint folder, a file, or a hub id."""
-    resume2: str = ""
-    """More weights to start from, loaded after --resume (of the DiT)."""
-    batch_size: int = 4
-    """Meshes in a batch of each process."""
-    batch_tokens: int = 0
-    """Most tokens of a batch, padding included; 0: --batch_size alone decides."""
-    sort_by_length: bool = True
-    """Put meshes of about the same length in a batch, so that little of it is padding."""
-    gradient_accumulation_steps: int = 1
-    """Batches in an optimizer step."""
-    num_epochs: int = 100
-    """Passes over the data."""
-    max_steps: int = 0
-    """Stop after so many optimizer steps; 0: after num_epochs."""
-    max_minutes: float = 0.0
-    """Stop after so many minutes, restarts included; the learning rate then follows the clock. 0: no limit."""
-    gradient_clip: float = 1.0
-    """Largest norm of the gradient; 0: no limit."""
-    mixed_precision: Literal["no", "fp16", "bf16"] = "bf16"
-    """Precision of matrix products; weights are float32."""
-    lr: float = 1e-4
-    """Highest learning rate."""
-    weight_decay: float = 0.01
-    """Decay of matrices and tables (not of biases and norms), times the learning rate."""
-    warmup_ratio: float = 0.01
-    """Share of the run in which the learning rate rises; it then falls to a tenth by a cosine."""
-    checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them: slower, much less memory."""
-    seed: int = 0
-    """Of the weights, the data and the dropout."""
-    eval_mode: Literal["none", "loss", "generate"] = "loss"
-    """On the test split: nothing, the loss and arg-max meshes, or generated meshes as well."""
-    eval_every: int = 0
-    """Steps between evaluations; 0: after each epoch."""
-    save_every: int = 0
-    """Steps between checkpoints; 0: after each epoch."""
-    save_minutes: float = 15.0
-    """Minutes between checkpoints at most; 0: no matter how long."""
-    log_every: int = 10
-    """Steps between points of the curves."""
-    use_wandb: bool = False
-    """Log to wandb too, beside TensorBoard."""
-    align_posemb: Literal["left", "right"] = "right"
-    """Which rows of a position table of another length are kept or filled: the first or the last."""
-    threads: int = 0
-    """CPU threads of each process; 0: OMP_NUM_THREADS, or its share of the cores less one for the data."""
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "gradient_accumulation_steps", "num_epochs", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}: at least 1 is needed")
-        for name in NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise ValueError(f"--lr {self.lr}: a positive number is needed")
-        if not 0 <= self.warmup_ratio < 1:
-            raise ValueError(f"--warmup_ratio {self.warmup_ratio}: a share of the run in [0, 1) is needed")
 
 
 @dataclass
@@ -175,7 +107,6 @@ class Trainer:
     def _setup(self) -> None:
         seed_all(self.config.seed, "weights")
         model = self.task.build_model()
-        self.task.build_data()
         optimizer = build_optimizer(model, self.config.lr, self.config.weight_decay)
         self._once_on_main(self._take_workspace)
         start = checkpoint.latest_checkpoint(self.workspace)
@@ -185,9 +116,12 @@ class Trainer:
         else:
             for path in filter(None, (self.config.resume, self.config.resume2)):
                 checkpoint.load_weights(model, path, self.config.align_posemb)
+        self.task.build_data()
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         if start:
             self._restore(start)
+        if not self.task.num_batches(0, self.world):
+            raise ValueError("there is nothing to train on: the training set is empty")
         self.steps_per_epoch = -(-self.task.num_batches(0, self.world) // self.config.gradient_accumulation_steps)
         self.started = time.monotonic() - self.position.seconds
         self.saved_at = self.position.seconds
@@ -204,24 +138,15 @@ class Trainer:
         checkpoint.clean_leftovers(self.workspace)
 
     def _check_space(self, model: torch.nn.Module, start: Path | None) -> None:
-        weights = sum(t.numel() * t.element_size() for t in model.state_dict().values())
-        moments = sum(2 * 4 * p.numel() for p in model.parameters() if p.requires_grad)
+        weights, moments = stored_bytes(model)
         # Two are kept while a third is written, and best.safetensors may outlive its checkpoint.
         there = len(checkpoint.checkpoints(self.workspace)) if start else 0
         wanted = (checkpoint.KEEP + 1 - there) * (weights + moments) + weights
         checkpoint.check_workspace(self.workspace, int(1.05 * wanted) + 2**24)
 
     def _restore(self, path: Path) -> None:
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
-
         state = checkpoint.read_state(path)
-        decays = [group["weight_decay"] for group in self.optimizer.param_groups]
-        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        set_optimizer_state_dict(self.model, self.optimizer.optimizer, state["optimizer"], options=options)
-        for group, decay in zip(self.optimizer.param_groups, decays, strict=True):
-            group["weight_decay"] = decay  # the option, not what it was when the checkpoint was written
-        if self.accelerator.scaler is not None and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
+        restore(self.model, self.optimizer, self.accelerator.scaler, state)
         self.position = Position(**state["position"])
         self.window.sums = {name: (total, count) for name, (total, count) in state["window"].items()}
         # Another number of processes or batch size: as many samples of the epoch count as used.
@@ -306,7 +231,7 @@ class Trainer:
         where.step += 1
         where.tokens += total
         loss_sum = sum(loss * weight for loss, weight in zip(values, weights, strict=False))
-        self._note(add_up([{"loss": (loss_sum, sum(weights))}, *map(numbers, sums)]), total)
+        self._note(log.add_up([{"loss": (loss_sum, sum(weights))}, *map(log.numbers, sums)]), total)
         self.window.add({"grad_norm": (values[-1], 1.0), "lr": (rate, 1.0)})
 
     def _synchronised(self, last: bool) -> AbstractContextManager:
@@ -431,14 +356,8 @@ class Trainer:
         return self.accelerator.unwrap_model(self.model), False
 
     def _save(self, is_best: bool) -> None:
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
-
-        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        state_dicts = get_state_dict(self.model, self.optimizer.optimizer, options=options)
-        weights, moments = cast(dict[str, torch.Tensor], state_dicts[0]), state_dicts[1]
-        state = {
-            "optimizer": moments,
-            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
+        weights, state = snapshot(self.model, self.optimizer, self.accelerator.scaler)
+        state |= {
             "position": {**asdict(self.position), "seconds": self._clock()},
             "window": self.window.sums,
             "samples_per_batch": self._samples_per_batch(),
@@ -479,44 +398,3 @@ def _accelerator(config: TrainConfig, workspace: Path) -> Any:
         log_with=["tensorboard", "wandb"] if config.use_wandb else ["tensorboard"],
         project_config=ProjectConfiguration(str(workspace), logging_dir=str(workspace)),
     )
-
-
-def seed_all(*key: int | str) -> None:
-    """Seed torch on every device from a key, the same on every machine."""
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
-    torch.manual_seed(int.from_bytes(digest, "little") >> 1)
-
-
-def due(step: int, every: int, epoch_ended: bool) -> bool:
-    """Whether something that is done every so many steps (0: after each epoch) is to be done now."""
-    return step % every == 0 if every else epoch_ended
-
-
-def grouped(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Lists of `size` batches; the last one may be shorter."""
-    iterator = iter(batches)
-    while group := list(itertools.islice(iterator, size)):
-        yield group
-
-
-def with_last(items: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
-    """(item, whether it is the last one)."""
-    iterator = iter(items)
-    for item in iterator:
-        for following in iterator:
-            yield item, False
-            item = following
-        yield item, True
-
-
-def numbers(metrics: dict[str, tuple[Any, Any]]) -> Sums:
-    """Metrics as plain numbers."""
-    return {name: (float(total), float(count)) for name, (total, count) in metrics.items()}
-
-
-def add_up(sums: Iterable[Sums]) -> Sums:
-    """Element-wise sums of several metrics."""
-    window = log.Window()
-    for part in sums:
-        window.add(part)
-    return window.sums

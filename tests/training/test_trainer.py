@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from toy import ToyTask
 
 from core.training import checkpoint
-from core.training.trainer import TrainConfig, Trainer, grouped, with_last
+from core.training.steps import grouped, with_last
+from core.training.trainer import TrainConfig, Trainer
 
 CONFIG = TrainConfig(num_epochs=3, mixed_precision="no", lr=1e-2, log_every=4, threads=1)
 
