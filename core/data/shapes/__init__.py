@@ -18,6 +18,7 @@ from core.data.mesh import Mesh
 from core.data.shapes import (  # noqa: F401  (importing a module registers its families)
     arms,
     buildings,
+    carved,
     containers,
     craft,
     creatures,
@@ -32,6 +33,7 @@ from core.data.shapes import (  # noqa: F401  (importing a module registers its 
     seats,
     structures,
     tableware,
+    touching,
     towers,
     trees,
     vehicles,
@@ -48,7 +50,7 @@ __all__ = ["FAMILIES", "MAX_FACES", "MIN_FACES", "make_parts", "make_shape"]
 
 
 def _model(name: str, rng: np.random.Generator) -> Mesh:
-    return assemble(MODELLERS[name], rng, MIN_FACES, MAX_FACES)[0]
+    return assemble(name, rng, MIN_FACES, MAX_FACES)[0]
 
 
 FAMILIES: dict[str, Callable[[np.random.Generator], Mesh]] = {name: partial(_model, name) for name in sorted(MODELLERS)}
@@ -65,7 +67,7 @@ def make_parts(seed: int, index: int, families: Sequence[str] | None = None) -> 
         raise ValueError(f"families {unknown or names}: expected some of {', '.join(FAMILIES)}")
     rng = np.random.default_rng([seed, index])
     name = names[int(rng.integers(len(names)))]
-    mesh, part = assemble(MODELLERS[name], rng, MIN_FACES, MAX_FACES)
+    mesh, part = assemble(name, rng, MIN_FACES, MAX_FACES)
     return mesh, name, part
 
 

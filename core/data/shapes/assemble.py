@@ -3,27 +3,30 @@
 import numpy as np
 
 from core.data.mesh import Mesh
-from core.data.shapes.dice import Dice, Modeller
+from core.data.shapes.dice import Dice, model
 from core.data.shapes.surface import Surface, join
 from core.data.shapes.triangulate import triangulate, weld
 
 WELD_DISTANCE = 1e-4  # of the longest side, as files are cleaned
 
 
-def assemble(modeller: Modeller, rng: np.random.Generator, least: int, most: int) -> tuple[Mesh, np.ndarray]:
-    """Model until the mesh has `least` to `most` faces; also the part of each face (F,) int32."""
+def assemble(family: str, rng: np.random.Generator, least: int, most: int) -> tuple[Mesh, np.ndarray]:
+    """Model an object of a family until the mesh has `least` to `most` faces; also the part of each face (F,) int32."""
     for _ in range(100):
         dice = Dice(rng)
-        parts = modeller(dice)
+        parts = model(family, dice)
         if dice.chance(0.07):
-            parts = group(dice, [parts, *(modeller(dice) for _ in range(dice.count(1, 3)))])
+            parts = group(dice, [parts, *(model(family, dice) for _ in range(dice.count(1, 3)))])
+        if dice.chance(0.15):
+            parts = without_floor(parts)
+        owner = [
+            np.repeat(np.arange(len(parts)), [len(getattr(p, kind)) for p in parts]) for kind in ("quads", "ngons")
+        ]
         whole = restyle(dice, join(*parts))
-        owner = np.repeat(np.arange(len(parts)), [len(part.quads) for part in parts])
-        ngon_owner = np.repeat(np.arange(len(parts)), [len(part.ngons) for part in parts])
-        mesh, part = finish(whole, np.concatenate([owner, ngon_owner]), dice.pick("strip", "strip", "fan"))
+        mesh, part = finish(whole, np.concatenate(owner), dice.pick("strip", "strip", "fan"))
         if least <= len(mesh.faces) <= most:
             return mesh, part
-    raise AssertionError(f"{modeller.__name__} does not reach {least} to {most} faces")
+    raise AssertionError(f"{family} does not reach {least} to {most} faces")
 
 
 def group(dice: Dice, objects: list[list[Surface]]) -> list[Surface]:
@@ -38,6 +41,19 @@ def group(dice: Dice, objects: list[list[Surface]]) -> list[Surface]:
         out += [part.move(x - low[0], -low[1], z * depth) for part in parts]
         x += width * dice.real(1.02, 1.2)
     return out
+
+
+def without_floor(parts: list[Surface]) -> list[Surface]:
+    """Delete the polygons that lie on the ground, which nobody sees."""
+    low = min(part.points[:, 1].min() for part in parts) + 1e-6
+    return [
+        Surface(
+            part.points,
+            part.quads[(part.points[part.quads, 1] > low).any(axis=1)],
+            tuple(ngon for ngon in part.ngons if (part.points[ngon, 1] > low).any()),
+        )
+        for part in parts
+    ]
 
 
 def restyle(dice: Dice, surface: Surface) -> Surface:
@@ -70,5 +86,8 @@ def finish(surface: Surface, owner: np.ndarray, style: str) -> tuple[Mesh, np.nd
     points, index = weld((surface.points - (low + high) / 2) / (high - low).max(), WELD_DISTANCE)
     welded = Surface(points, index[surface.quads], tuple(index[ngon] for ngon in surface.ngons))
     triangles, part = triangulate(welded, owner, style)
+    _, first = np.unique(np.sort(triangles, axis=1) @ (1 << np.array([40, 20, 0])), return_index=True)
+    if len(first) < len(triangles):  # two parts meet in a face: keep one, as file cleaning does
+        triangles, part = triangles[np.sort(first)], part[np.sort(first)]
     kept, compact = np.unique(triangles, return_inverse=True)
     return Mesh(points[kept].astype(np.float32), compact.reshape(-1, 3).astype(np.int32)), part.astype(np.int32)

@@ -12,10 +12,31 @@ MODELLERS: dict[str, Modeller] = {}
 SIDES = ((4, 5, 6, 6, 6), (6, 7, 8, 8, 8), (8, 10, 10, 12, 12), (12, 14, 16, 16, 18))  # by level of detail
 
 
+VARIANTS: dict[str, list[tuple[float, Modeller]]] = {}
+
+
 def family(modeller: Modeller) -> Modeller:
     """Register a function that models one object as a list of parts: surfaces that each have one material."""
     MODELLERS[modeller.__name__] = modeller
     return modeller
+
+
+def variant(name: str, share: float) -> Callable[[Modeller], Modeller]:
+    """Register another way to model the family `name`, taken with probability `share`."""
+
+    def register(modeller: Modeller) -> Modeller:
+        VARIANTS.setdefault(name, []).append((share, modeller))
+        return modeller
+
+    return register
+
+
+def model(name: str, dice: "Dice") -> list[Surface]:
+    """The parts of one object of a family."""
+    for share, modeller in VARIANTS.get(name, ()):
+        if dice.chance(share):
+            return modeller(dice)
+    return MODELLERS[name](dice)
 
 
 class Dice:

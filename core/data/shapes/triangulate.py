@@ -88,17 +88,14 @@ def cut_ears(outline: np.ndarray) -> np.ndarray | None:
     """Triangles (N - 2, 4) of a polygon (N, 2), counter-clockwise; always the ear with the shortest cut next.
 
     Collinear corners are fine. None for a polygon that crosses itself, as the uneven rim of a stone may.
-    A triangle repeats its last corner, as in Surface. Plain Python on floats: for a dozen corners that is faster than arrays.
+    A triangle repeats its last corner, as in Surface. Plain Python: for a dozen corners that is faster than arrays.
     """
     points = [(float(x), float(y)) for x, y in outline]
     ring, triangles = list(range(len(points))), []
     while len(ring) > 3:
-        best, best_length = None, np.inf
-        for k in range(len(ring)):
-            a, b, c = ring[k - 1], ring[k], ring[(k + 1) % len(ring)]
-            length = (points[a][0] - points[c][0]) ** 2 + (points[a][1] - points[c][1]) ** 2
-            if length < best_length and _is_ear(points, ring, a, b, c):
-                best, best_length = k, length
+        # Corners that are collinear but for rounding or a twist count as collinear, unless nothing else is left.
+        best = _best_ear(points, ring, 1e-3)
+        best = _best_ear(points, ring, 1e-9) if best is None else best
         if best is None:
             return None
         after = ring[(best + 1) % len(ring)]
@@ -107,21 +104,30 @@ def cut_ears(outline: np.ndarray) -> np.ndarray | None:
     return np.array([*triangles, (*ring, ring[2])])
 
 
-def _is_ear(points: list[tuple[float, float]], ring: list[int], a: int, b: int, c: int) -> bool:
+def _best_ear(points: list[tuple[float, float]], ring: list[int], slack: float) -> int | None:
+    best, best_length = None, np.inf
+    for k in range(len(ring)):
+        a, b, c = ring[k - 1], ring[k], ring[(k + 1) % len(ring)]
+        length = (points[a][0] - points[c][0]) ** 2 + (points[a][1] - points[c][1]) ** 2
+        if length < best_length and _is_ear(points, ring, (a, b, c), slack * length):
+            best, best_length = k, length
+    return best
+
+
+def _is_ear(points: list[tuple[float, float]], ring: list[int], ear: tuple[int, int, int], slack: float) -> bool:
     """Whether corner b is convex and the triangle a, b, c, its border included, holds no other corner."""
-    (ax, ay), (bx, by), (cx, cy) = points[a], points[b], points[c]
+    (ax, ay), (bx, by), (cx, cy) = (points[k] for k in ear)
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    if area <= 1e-9:
+    if area <= slack:
         return False
-    least = -1e-9
     for p in ring:
-        if p in (a, b, c):
+        if p in ear:
             continue
         x, y = points[p]
         if (
-            (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= least
-            and (cx - bx) * (y - by) - (cy - by) * (x - bx) >= least
-            and (ax - cx) * (y - cy) - (ay - cy) * (x - cx) >= least
+            (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= -slack
+            and (cx - bx) * (y - by) - (cy - by) * (x - bx) >= -slack
+            and (ax - cx) * (y - cy) - (ay - cy) * (x - cx) >= -slack
         ):
             return False
     return True
