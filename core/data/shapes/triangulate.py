@@ -8,7 +8,7 @@ from core.data.shapes.surface import Surface
 
 
 def weld(points: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Merge points that fall into one cell of a grid of size `distance`.
+    """Merge points that fall into one cell of a grid of size `distance`; coordinates up to 2^20 cells from 0.
 
     Returns the kept points (K, 3) and, for each of the (V, 3) given, its index among them (V,).
     """
