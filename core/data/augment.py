@@ -43,7 +43,7 @@ class AugmentConfig:
 
 
 def augment(mesh: Mesh, config: AugmentConfig, rng: np.random.Generator, max_faces: int | None = None) -> Mesh:
-    """A random variant of a triangle mesh, normalised (SPEC 4 "Augmentation"); orientation is kept.
+    """A random variant of a triangle mesh, normalised, as the reference varies its own; orientation is kept.
 
     A mesh of more than `max_faces` faces is always decimated, to that many at most (give or take the decimator's few).
     """

@@ -14,7 +14,7 @@ from meto.mesh import clean_mesh, read_mesh
 
 MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf", ".dae", ".3mf")
 POINT_SUFFIXES = (".xyz", ".npy")  # besides .ply and .obj without faces
-MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one (SPEC: load_mesh)
+MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one
 
 
 class Mesh(NamedTuple):
@@ -229,7 +229,7 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> np.ndarr
 
 
 def finish(mesh: Mesh) -> Mesh:
-    """The post-processing of a generated mesh (SPEC 2 "Sampling"): every step of `FINISH_STEPS` in order."""
+    """The post-processing of a generated mesh: every step of `FINISH_STEPS` in order."""
     for step in FINISH_STEPS.values():
         mesh = step(mesh)
     return mesh

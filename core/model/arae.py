@@ -157,7 +157,7 @@ class ArAE(nn.Module):
         latents: Tensor | None = None,
         images: Tensor | None = None,
     ) -> ArAEOutput:
-        """Losses of a batch (SPEC of the loss: arXiv 2409.18114, section 3.2).
+        """Losses of a batch (arXiv 2409.18114, section 3.2).
 
         Args:
             ids: (B, T) [BOS, mesh tokens, EOS, PAD ...].
