@@ -147,3 +147,16 @@ def test_a_family_alone_varies(name):
     meshes = [FAMILIES[name](np.random.default_rng(seed)) for seed in range(6)]
     assert all(MIN_FACES <= len(mesh.faces) <= MAX_FACES for mesh in meshes)
     assert len({mesh.vertices.tobytes() for mesh in meshes}) == 6
+
+
+def test_written_as_files(tmp_path, monkeypatch, capsys):
+    from core.data.mesh import load
+    from core.data.shapes.__main__ import main
+
+    monkeypatch.setattr("sys.argv", ["shapes", str(tmp_path), "--count", "3", "--family", "mug", "--suffix", ".ply"])
+    main()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000_mug.ply", "00001_mug.ply", "00002_mug.ply"]
+    np.testing.assert_array_equal(load(tmp_path / "00001_mug.ply").faces, make_shape(0, 1, ["mug"])[0].faces)
+    monkeypatch.setattr("sys.argv", ["shapes", str(tmp_path), "--family", "spaceship"])
+    with pytest.raises(SystemExit, match="spaceship"):
+        main()

@@ -28,6 +28,7 @@ from core.data.shapes import (  # noqa: F401  (importing a module registers its 
     ground,
     household,
     meals,
+    outlined,
     plants,
     props,
     seats,

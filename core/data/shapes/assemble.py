@@ -24,9 +24,16 @@ def assemble(family: str, rng: np.random.Generator, least: int, most: int) -> tu
         ]
         whole = restyle(dice, join(*parts))
         mesh, part = finish(whole, np.concatenate(owner), dice.pick("strip", "strip", "fan"))
-        if least <= len(mesh.faces) <= most:
+        if least <= len(mesh.faces) <= most and not has_slivers(mesh):
             return mesh, part
     raise AssertionError(f"{family} does not reach {least} to {most} faces")
+
+
+def has_slivers(mesh: Mesh, height: float = 1e-5) -> bool:
+    """Whether a triangle is a line, as a twisted row of collinear corners may leave."""
+    a, b, c = mesh.vertices.astype(np.float64)[mesh.faces].swapaxes(0, 1)
+    longest = np.sqrt(np.max([((p - q) ** 2).sum(axis=1) for p, q in ((a, b), (b, c), (c, a))], axis=0))
+    return bool((np.linalg.norm(np.cross(b - a, c - a), axis=1) < height * longest).any())
 
 
 def group(dice: Dice, objects: list[list[Surface]]) -> list[Surface]:

@@ -34,7 +34,6 @@ def pointed(d: Dice) -> list[Surface]:
 @variant("ice_cream", 0.25)
 @variant("cake", 0.15)
 @variant("drink", 0.2)
-@variant("mushroom", 0.15)
 @variant("bottle", 0.15)
 @variant("trophy", 0.1)
 def filled(d: Dice) -> list[Surface]:
