@@ -19,6 +19,9 @@ namespace meto {
 // used again and again, to keep its memory.
 class Encoder {
   public:
+    // walk_steps: see Traversal.
+    explicit Encoder(std::size_t walk_steps = 64) : walk_steps_(walk_steps) {}
+
     // vertices (V, 3), faces (F, 3); writes face_order (F,), not yet in its final form, and face_type (F,). Returns the
     // number of tokens. Throws std::invalid_argument for a bad vertex or index.
     template <class Index>
@@ -47,7 +50,7 @@ class Encoder {
         const std::size_t held = quantised_.bytes() + mesh_.bytes() + vertex_visited_.bytes() + tips_.bytes() +
                                  queue_.bytes() + keys_.capacity() * sizeof(FaceKey) +
                                  pending_.capacity() * sizeof(Gate);
-        if (held > keep_bytes) *this = Encoder();
+        if (held > keep_bytes) *this = Encoder(walk_steps_);
     }
 
   private:
@@ -63,7 +66,7 @@ class Encoder {
     }
 
     template <Backend backend> std::size_t visit_all() {
-        Traversal<backend> traversal(mesh_.data(), mesh_.size(), vertex_visited_.data(), pending_, walk_);
+        Traversal<backend> traversal(mesh_.data(), mesh_.size(), vertex_visited_.data(), pending_, walk_, walk_steps_);
         FaceOrder order(mesh_.data(), mesh_.size(), quantised_.data(), keys_, queue_);
         if (mesh_.size() > 0) cover(traversal, order, order.lowest());
         if (traversal.visited() < mesh_.size())
@@ -84,6 +87,7 @@ class Encoder {
             if (!faces[key.face].visited) traversal.run(start_half_edge(faces, key.face, quantised_.data()));
     }
 
+    std::size_t walk_steps_;
     Buffer<Packed> quantised_;
     HalfEdges mesh_;
     Buffer<std::uint8_t> vertex_visited_;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -31,11 +32,15 @@ constexpr std::uint32_t starts_submesh = 0x80000000u;
 template <Backend backend> class Traversal {
     using Op = Ops<backend>;
     static constexpr bool clers = backend == Backend::clers;
+    static constexpr bool absolute = backend == Backend::lr_absco;
 
   public:
     // vertex_visited: one byte a vertex, set for those of the border.
-    Traversal(Face *faces, std::size_t size, std::uint8_t *vertex_visited, std::vector<Gate> &pending, TraversalOut out)
-        : faces_(faces), large_(size > large_mesh), vertex_visited_(vertex_visited), pending_(pending), out_(out) {}
+    // walk_steps: how many steps along boundary loops a face are taken before the loops are kept in trees.
+    Traversal(Face *faces, std::size_t size, std::uint8_t *vertex_visited, std::vector<Gate> &pending, TraversalOut out,
+              std::size_t walk_steps)
+        : faces_(faces), size_(size), large_(size > large_mesh), vertex_visited_(vertex_visited), pending_(pending),
+          out_(out), walk_steps_(static_cast<std::int64_t>(walk_steps * size)) {}
 
     // Visits the sub-mesh that starts at `start` and all that split off from it.
     void run(HalfEdge start) {
@@ -82,6 +87,8 @@ template <Backend backend> class Traversal {
         for (;;) {
             const std::size_t k = visited_++;
             Face &f = faces_[face_of(gate.edge)];
+            if constexpr (absolute)
+                if (loops_) loops_->remove(face_of(gate.edge));
             f.visited = 1;
             const unsigned j = corner_of(gate.edge);
             unsigned n = next_corner(j), p = prev_corner(j);
@@ -89,7 +96,7 @@ template <Backend backend> class Traversal {
             if (f.vertex[n] != gate.end || f.vertex[p] != gate.start) std::swap(n, p);
             const std::uint32_t tip = f.vertex[j];
             out_.entered[k] = gate.edge;
-            if constexpr (backend == Backend::lr_absco) out_.tips[k] = tip;
+            if constexpr (absolute) out_.tips[k] = tip;
             // next runs from the end of the edge entered by to the tip, prev from the tip to its start.
             const Gate to_next{f.twin[n], f.vertex[p], tip, static_cast<std::uint32_t>(k)};
             const Gate to_prev{f.twin[p], tip, f.vertex[n], static_cast<std::uint32_t>(k)};
@@ -114,11 +121,21 @@ template <Backend backend> class Traversal {
     }
 
     Gate split(std::size_t k, const Gate &to_next, const Gate &to_prev) {
-        bool go_next = true;
-        if constexpr (backend == Backend::lr_absco) go_next = shorter_loop(faces_, to_next.edge, to_prev.edge);
+        const bool go_next = !absolute || is_shorter(to_next.edge, to_prev.edge);
         out_.ops[k] = clers ? Op::S : go_next ? Op::L : Op::R;
         pending_.push_back(go_next ? to_prev : to_next);
         return go_next ? to_next : to_prev;
+    }
+
+    // Is the loop of unvisited surface through `a` shorter than that through `b`?
+    bool is_shorter(HalfEdge a, HalfEdge b) {
+        if (!loops_) {
+            const Shorter answer = shorter_loop(faces_, a, b, walk_steps_);
+            if (answer != Shorter::unknown) return answer == Shorter::first;
+            loops_ = std::make_unique<BoundaryLoops>();
+            loops_->build(faces_, size_);
+        }
+        return loops_->is_shorter(a, b);
     }
 
     // A mesh that does not fit the caches would wait for memory at every face. The walk is a spiral: a face left aside
@@ -134,6 +151,7 @@ template <Backend backend> class Traversal {
     static constexpr std::size_t look_ahead_steps = 8;
 
     Face *faces_;
+    std::size_t size_;
     bool large_;
     std::uint8_t *vertex_visited_;
     std::vector<Gate> &pending_;
@@ -142,6 +160,8 @@ template <Backend backend> class Traversal {
     std::size_t aside_count_ = 0;
     std::size_t visited_ = 0;
     std::size_t submeshes_ = 0;
+    std::int64_t walk_steps_;
+    std::unique_ptr<BoundaryLoops> loops_;
 };
 
 }  // namespace meto
