@@ -5,7 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from core.data.mesh import Mesh
 from core.data.render import contact_sheet, render, save_image
@@ -23,18 +31,26 @@ def generate_all(run: Run) -> None:
     console = Console()
     run.tell = lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
     expected = _expected_faces(run)
-    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.completed:,.0f} faces"), TimeElapsedColumn())
-    if expected:
-        columns = (*columns, TimeRemainingColumn())
+    columns: list[ProgressColumn] = [
+        SpinnerColumn(),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} faces"),
+        TimeElapsedColumn(),
+    ]
+    columns += [TimeRemainingColumn()] if expected else []
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("generating", total=expected or None)
         done = 0
+
+        def show(count: int) -> None:
+            bar.update(task, completed=done + count)
+
         for batch in run.batches():
             begun = time.perf_counter()
-            faces = run.run_batch(batch, lambda count, before=done: bar.update(task, completed=before + count))
+            faces = run.run_batch(batch, show)
             seconds = time.perf_counter() - begun
             done += faces
-            bar.update(task, completed=done)
+            show(0)
             speed = f"{faces:,} faces in {seconds:.1f} s, {faces / seconds:.0f} faces/s"
             run.tell(f"batch of {len(batch)}: {speed}, {seconds / len(batch):.1f} s a mesh")
     run.tell(_summary(run, time.perf_counter() - started))
@@ -71,7 +87,8 @@ def _row(made: list[tuple[Request, Result]]) -> tuple[list[np.ndarray | None], l
     source = made[0][0].source
     given = Mesh(source.placement.apply(source.mesh.vertices), source.mesh.faces)
     cloud = Mesh(source.points, np.zeros((0, 3), np.int32))
-    images = [render(mesh, PICTURE_SIZE, fit=given.vertices) for mesh in (given, cloud, *(r.mesh for _, r in made))]
+    drawn = (given, cloud, *(result.mesh for _, result in made))
+    images: list[np.ndarray | None] = [render(mesh, PICTURE_SIZE, fit=given.vertices) for mesh in drawn]
     labels = [f"{source.name}: {_size(given)}", _size(cloud)]
     labels += [f"{_size(result.mesh)}{'' if result.finished else ', cut'}" for _, result in made]
     return images, labels
