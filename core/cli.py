@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Callable
 
+PRIMITIVES_KEPT = "64"
+
 
 def run(main: Callable[[], int | None]) -> int:
     """Exit code of a command's main function (None is 0).
@@ -44,6 +46,10 @@ def use_threads(threads: int) -> int:
     """
     import torch
 
+    # oneDNN keeps a primitive for every shape it has met, 1024 of them: with batches of ever new lengths a process on
+    # the CPU grows by gigabytes. A small cache is no slower. (It reads these before its first product.)
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, PRIMITIVES_KEPT)
     if threads <= 0:
         asked = int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
         # Launchers set it to 1 where nobody has asked for anything.

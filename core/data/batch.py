@@ -81,9 +81,10 @@ class BatchSampler(Sampler[list[Key]]):
         seed: of the shuffling.
         shuffle: off: in order, for evaluation.
         sort_by_length: batches are of about equally long samples (sorted within random pools of 32 batches), so that
-            little of a batch is padding; their order is still random.
-        batch_tokens: most tokens of a batch, padding included, by the lengths known beforehand; 0: no limit.
-            Augmentation changes a length, so this is a budget and no guarantee.
+            processes have about equal work at each step; their order is still random.
+        batch_tokens: most tokens of a batch, by the lengths known beforehand; 0: no limit. Augmentation changes a
+            length, so this is a budget and no guarantee.
+        extra_tokens: that each sample has beside its mesh: BOS, EOS and condition.
         rank, world_size: this process, and how many there are.
     """
 
@@ -96,6 +97,7 @@ class BatchSampler(Sampler[list[Key]]):
         shuffle: bool = True,
         sort_by_length: bool = False,
         batch_tokens: int = 0,
+        extra_tokens: int = 2,
         rank: int = 0,
         world_size: int = 1,
     ):
@@ -103,7 +105,8 @@ class BatchSampler(Sampler[list[Key]]):
             raise ValueError(f"--batch_size {batch_size}: must be 1 or more")
         if batch_tokens < 0:
             raise ValueError(f"--batch_tokens {batch_tokens}: must be 0 (no limit) or more")
-        self.dataset, self.batch_size, self.batch_tokens = dataset, batch_size, batch_tokens
+        self.dataset, self.batch_size = dataset, batch_size
+        self.batch_tokens, self.extra_tokens = batch_tokens, extra_tokens
         self.seed, self.shuffle, self.sort_by_length = seed, shuffle, sort_by_length
         self.rank, self.world_size = rank, world_size
         self.set_epoch(0)
@@ -138,15 +141,15 @@ class BatchSampler(Sampler[list[Key]]):
         return [batches[group * world + self.rank] for group in groups]
 
     def _cut(self, order: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-        """Runs of `order`: at most `batch_size` samples and, padded, `batch_tokens` tokens, but a sample at least."""
+        """Runs of `order`: at most `batch_size` samples and `batch_tokens` tokens, but a sample at least."""
         if not self.batch_tokens:
             return [order[k : k + self.batch_size] for k in range(0, len(order), self.batch_size)]
-        batches, first, longest = [], 0, 0
-        for k, length in enumerate((lengths[order] + 2).tolist()):  # BOS and EOS
-            longest = max(longest, length)
-            if k > first and (k - first == self.batch_size or longest * (k - first + 1) > self.batch_tokens):
+        batches, first, total = [], 0, 0
+        for k, length in enumerate((lengths[order] + self.extra_tokens).tolist()):
+            total += length
+            if k > first and (k - first == self.batch_size or total > self.batch_tokens):
                 batches.append(order[first:k])
-                first, longest = k, length
+                first, total = k, length
         return [*batches, order[first:]] if len(order) else []
 
 

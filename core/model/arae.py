@@ -144,11 +144,6 @@ class ArAE(nn.Module):
         dropped = torch.rand(num_faces.shape, device=num_faces.device) < self.config.nof_dropout_ratio
         return num_faces.masked_fill(dropped, 0)
 
-    def hidden_states(self, ids: Tensor, num_faces: Tensor, encoded: Tensor | None) -> Tensor:
-        """Decoder states (B, num_cond_tokens + T, C) of ids (B, T) after the condition."""
-        condition = self.condition(encoded, self.drop_face_counts(num_faces))
-        return self.mesh_decoder(condition, ids)
-
     def forward(
         self,
         ids: Tensor,
@@ -165,12 +160,15 @@ class ArAE(nn.Module):
             points, latents, images: the condition, see `encode`.
         """
         encoded = self.encode(points, latents, images)
-        # No label lies beyond the last token, so its state is not needed.
-        hidden = self.hidden_states(ids[:, :-1], num_faces, encoded)[:, -(ids.shape[1] - 1) :]
+        condition = self.condition(encoded, self.drop_face_counts(num_faces))
+        # Nothing follows the last token, so its state is not needed, nor any beyond it.
         targets = ids[:, 1:]
-        is_label = (targets != PAD) & (targets != BOS)
+        is_real, is_label = targets != PAD, (targets != PAD) & (targets != BOS)
+        hidden = self.mesh_decoder.forward_packed(condition, ids[:, :-1], is_real)  # (N, C)
+        of_condition = is_real.new_ones(condition.shape[:2])
+        has_label = torch.cat([~of_condition, is_label], dim=1)[torch.cat([of_condition, is_real], dim=1)]  # (N,)
         labels = targets[is_label]
-        logits = self.mesh_decoder.lm_head(hidden[is_label])  # (M, vocab): the head runs only where labels are
+        logits = self.mesh_decoder.lm_head(hidden[has_label])  # (M, vocab): the head runs only where labels are
         loss_ce = F.cross_entropy(logits.float(), labels)
         loss_kl = self.latent_penalty(encoded)
         loss = loss_ce + self.config.point_encoder.kl_weight * loss_kl

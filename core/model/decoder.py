@@ -3,6 +3,7 @@
 Parameter names are those of the reference's checkpoints, which therefore load as they are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.model.layers import LAYER_NORM_EPS, attention, merge_heads, split_heads
+from core.model.packed import packed_attention
 
 # The reference's position table has these rows to spare: its checkpoints' shapes depend on it.
 SPARE_POSITIONS = 10
@@ -72,7 +74,13 @@ class SelfAttention(nn.Module):
         self.q_proj = nn.Linear(dim, dim)
         self.out_proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, layer: int = 0, cache: KVCache | None = None, lengths: Sequence[int] | None = None
+    ) -> Tensor:
+        if lengths is not None:
+            return self.out_proj(
+                packed_attention(self.q_proj(x), self.k_proj(x), self.v_proj(x), lengths, self.num_heads)
+            )
         q, k, v = (split_heads(proj(x), self.num_heads) for proj in (self.q_proj, self.k_proj, self.v_proj))
         if cache is not None:
             k, v = cache.append(layer, k, v)
@@ -92,8 +100,10 @@ class DecoderLayer(nn.Module):
         self.fc2 = nn.Linear(config.intermediate_dim or 4 * dim, dim)
         self.final_layer_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 
-    def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
-        attended = F.dropout(self.self_attn(x, layer, cache), self.dropout, self.training)
+    def forward(
+        self, x: Tensor, layer: int = 0, cache: KVCache | None = None, lengths: Sequence[int] | None = None
+    ) -> Tensor:
+        attended = F.dropout(self.self_attn(x, layer, cache, lengths), self.dropout, self.training)
         x = self.self_attn_layer_norm(x + attended)
         hidden = F.dropout(self.fc2(F.relu(self.fc1(x))), self.dropout, self.training)
         return self.final_layer_norm(x + hidden)
@@ -113,20 +123,38 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """Embedded inputs (B, T, C) at the positions after the cache's -> hidden states (B, T, C)."""
         start = cache.length if cache is not None else 0
-        end = start + x.shape[1]
+        x = self._through_layers(x + self._positions(start, start + x.shape[1]), cache)
+        if cache is not None:
+            cache.length = start + x.shape[1]
+        return x
+
+    def forward_packed(self, x: Tensor, is_real: Tensor) -> Tensor:
+        """As `forward`, for sequences of different lengths, without computing on their padding.
+
+        Args:
+            x: (B, T, C) embedded inputs, padded on the right.
+            is_real: (B, T) bool, False on the padding.
+
+        Returns:
+            (N, C) hidden states of the N real positions, sequence after sequence.
+        """
+        x = x + self._positions(0, x.shape[1])
+        return self._through_layers(x[is_real], lengths=is_real.sum(1).tolist())
+
+    def _positions(self, start: int, end: int) -> Tensor:
         if end > self.embed_positions.num_embeddings:
             raise ValueError(
                 f"a sequence of {end} tokens, condition included, does not fit the decoder's "
                 f"{self.embed_positions.num_embeddings} positions: raise --max_seq_length"
             )
-        x = x + self.embed_positions.weight[start:end]
+        return self.embed_positions.weight[start:end]
+
+    def _through_layers(self, x: Tensor, cache: KVCache | None = None, lengths: list[int] | None = None) -> Tensor:
         for i, layer in enumerate(self.layers):
             if self.checkpointing and self.training:
-                x = checkpoint(layer, x, use_reentrant=False)
+                x = checkpoint(layer, x, lengths=lengths, use_reentrant=False)
             else:
-                x = layer(x, i, cache)
-        if cache is not None:
-            cache.length = end
+                x = layer(x, i, cache, lengths)
         return x
 
 
@@ -140,7 +168,13 @@ class MeshDecoder(nn.Module):
         self.lm_head = nn.Linear(config.hidden_dim, vocab_size, bias=False)
         self.apply(_init_weights)
         for layer in self.model.layers:
+            assert isinstance(layer, DecoderLayer)
             nn.init.normal_(layer.self_attn.out_proj.weight, std=INIT_STD / (2 * config.num_layers) ** 0.5)
+
+    def forward_packed(self, condition: Tensor, ids: Tensor, is_real: Tensor) -> Tensor:
+        """As `forward`, but states (N, C) of the real positions alone: all of the condition, and `is_real` (B, T)."""
+        is_real = torch.cat([is_real.new_ones(condition.shape[:2]), is_real], dim=1)
+        return self.model.forward_packed(torch.cat([condition, self.model.embd(ids)], dim=1), is_real)
 
     def forward(self, condition: Tensor, ids: Tensor) -> Tensor:
         """Condition tokens (B, S, C) followed by ids (B, T) -> hidden states (B, S + T, C) before the head."""

@@ -21,9 +21,9 @@ class TrainConfig:
     batch_size: int = 4
     """Meshes in a batch of each process."""
     batch_tokens: int = 0
-    """Most tokens of a batch, padding included; 0: --batch_size alone decides."""
+    """Most tokens of a batch, those of the condition included; 0: --batch_size alone decides."""
     sort_by_length: bool = True
-    """Put meshes of about the same length in a batch, so that little of it is padding."""
+    """Put meshes of about the same length in a batch, so that all processes have about equal work."""
     gradient_accumulation_steps: int = 1
     """Batches in an optimizer step."""
     num_epochs: int = 100

@@ -115,6 +115,7 @@ class ArAETask:
             seed=self.train.seed,
             sort_by_length=self.train.sort_by_length,
             batch_tokens=self.train.batch_tokens,
+            extra_tokens=2 + self.config.num_cond_tokens,
             rank=rank,
             world_size=world,
         )

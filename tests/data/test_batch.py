@@ -87,10 +87,10 @@ def test_every_sample_once_and_as_many_batches_on_each_process(count, size, worl
     repeated = len(keys) - count
     assert 0 <= repeated < world
     assert not repeated or all(len(batch) == 1 for rank in ranks for batch in rank)
-    longest = Lengths(count).values + 2 if count else []
+    lengths = Lengths(count).values + 2 if count else []
     for batch in (b for rank in ranks for b in rank):
         assert 1 <= len(batch) <= size
-        assert not tokens or len(batch) == 1 or max(longest[i] for _, i in batch) * len(batch) <= tokens
+        assert not tokens or len(batch) == 1 or sum(lengths[i] for _, i in batch) <= tokens
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():

@@ -95,7 +95,7 @@ def test_loss_is_the_mean_over_mesh_tokens_and_end_plus_the_penalty():
     model = build().eval()
     given = condition_of("point")
     output = model(IDS, COUNTS, **given)
-    hidden = model.hidden_states(IDS, COUNTS, model.encode(**given))
+    hidden = model.mesh_decoder(model.condition(model.encode(**given), COUNTS), IDS)
     logits = model.mesh_decoder.lm_head(hidden)[:, model.config.num_cond_tokens :].log_softmax(-1)
     expected = [logits[b, t, IDS[b, t + 1]] for b, length in enumerate([5, 3]) for t in range(length)]
     assert output.loss_ce.item() == pytest.approx(-torch.stack(expected).mean().item(), abs=1e-5)

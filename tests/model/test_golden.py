@@ -97,7 +97,7 @@ def test_losses(model, inputs, golden):
 @torch.no_grad()
 def test_logits(model, inputs, golden):
     encoded = model.encode(points=inputs["points"])
-    hidden = model.hidden_states(inputs["ids"], inputs["num_faces"], encoded)
+    hidden = model.mesh_decoder(model.condition(encoded, inputs["num_faces"]), inputs["ids"])
     logits, expected = model.mesh_decoder.lm_head(hidden), golden["logits"]
     assert logits.mean().item() == pytest.approx(expected["mean"], abs=TOLERANCE)
     assert logits.std().item() == pytest.approx(expected["std"], abs=TOLERANCE)
