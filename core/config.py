@@ -9,9 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from core.data.augment import AugmentConfig
 from core.data.dataset import DataConfig
+from core.data.views import ViewConfig
 from core.inference.generator import InferConfig
 from core.model.arae import ArAEConfig
 from core.model.decoder import DecoderConfig
+from core.model.diffusion import DiffusionConfig, DiffusionSampling
+from core.model.dit import DiTConfig
+from core.model.image_encoder import ViTConfig
 from core.model.point_encoder import PointEncoderConfig
 from core.tokens import TokenizerConfig
 from core.training.trainer import TrainConfig
@@ -24,8 +28,11 @@ class Config:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ArAEConfig = field(default_factory=ArAEConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    views: ViewConfig = field(default_factory=ViewConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     test: InferConfig = field(default_factory=InferConfig)
+    latent_sampling: DiffusionSampling = field(default_factory=DiffusionSampling)
 
     def __post_init__(self):
         shortest = 9  # tokens of one face
@@ -78,10 +85,61 @@ ARAE_NANO = Config(
     test=InferConfig(test_num_face=(80,)),
 )
 
+# The DiT's presets hold those of the ArAE whose latents they learn.
+DIT = replace(
+    ARAE,
+    data=DataConfig(max_face_length=8000, augment=AugmentConfig(use_decimate_aug=False)),
+    train=TrainConfig(
+        batch_size=8, lr=1e-5, weight_decay=0.1, num_epochs=300, eval_mode="none", warmup_ratio=0.0, checkpointing=True
+    ),
+)
+
+# What a picture does not show is not varied: pictures are centred, so size says nothing; walls stay along the axes.
+SMALL_DIT_AUGMENT = AugmentConfig(
+    use_decimate_aug=False,
+    use_scale_aug=False,
+    rotate_step=90,
+    use_jitter_aug=False,
+    use_mirror_aug=True,
+    use_stretch_aug=True,
+)
+
+DIT_TINY = replace(
+    ARAE_TINY,
+    data=DataConfig(max_face_length=800, augment=SMALL_DIT_AUGMENT),
+    diffusion=DiffusionConfig(
+        DiTConfig(dit_hidden_dim=192, dit_num_heads=4, dit_num_layers=6),
+        ViTConfig(vit_size=112, vit_hidden_dim=192, vit_num_layers=4, vit_num_heads=4),
+        dit_image_encoder="vit",
+        snr_gamma=0.0,
+        latent_std=0.3,
+        zero_terminal_snr=True,
+    ),
+    views=ViewConfig(view_size=112),
+    train=TrainConfig(batch_size=64, lr=1e-3, weight_decay=0.05, warmup_ratio=0.05, num_epochs=100),
+    latent_sampling=DiffusionSampling(num_inference_steps=50, guidance_scale=2.0),
+)
+
+DIT_NANO = replace(
+    ARAE_NANO,
+    data=DataConfig(max_face_length=80, num_shapes=64, augment=SMALL_DIT_AUGMENT),
+    diffusion=replace(
+        DIT_TINY.diffusion,
+        dit=DiTConfig(dit_hidden_dim=48, dit_num_heads=2, dit_num_layers=2),
+        vit=ViTConfig(vit_size=64, vit_hidden_dim=48, vit_num_layers=1, vit_num_heads=2),
+    ),
+    views=ViewConfig(view_size=64),
+    train=TrainConfig(batch_size=8, lr=1e-3, weight_decay=0.05, warmup_ratio=0.05, num_epochs=100),
+    latent_sampling=DiffusionSampling(num_inference_steps=20, guidance_scale=2.0),
+)
+
 PRESETS: dict[str, tuple[str, Config]] = {
     "ArAE": ("full size, as published: 24 layers of 1536, 512 bins, up to 4,000 faces", ARAE),
     "ArAE-tiny": ("for the CPU: 4 layers of 192, 128 bins, up to 200 faces; its weights ship", ARAE_TINY),
     "ArAE-nano": ("the smallest, for tests: 3 layers of 96, 64 bins, up to 80 faces", ARAE_NANO),
+    "DiT": ("image to mesh, full size: 24 layers of 1024 on CLIP ViT-H/14, for the latents of ArAE", DIT),
+    "DiT-tiny": ("image to mesh for the CPU: 6 layers of 192 and a tower of its own, for ArAE-tiny", DIT_TINY),
+    "DiT-nano": ("image to mesh, the smallest, for tests, for ArAE-nano", DIT_NANO),
 }
 
 

@@ -29,9 +29,9 @@ class DiTConfig:
     """Attention heads of the DiT."""
     dit_num_layers: int = 24
     """Layers of the DiT."""
-    dit_residual: Residual = "stream"
-    """What attention and MLP are added to: the stream as it is, as in the paper's equation, or (normed) after norm and
-    modulation, as in the reference's code: for its checkpoints."""
+    dit_residual: Literal["auto", "stream", "normed"] = "auto"
+    """What attention and MLP are added to: the stream as it is, as in the paper's equation, or (normed) that after norm
+    and modulation, as the reference does; auto: normed for the reference's weights, stream for all others."""
 
     def __post_init__(self) -> None:
         for name in ("dit_hidden_dim", "dit_num_heads", "dit_num_layers"):
@@ -80,9 +80,10 @@ class SelfAttention(nn.Module):
 class DiTLayer(nn.Module):
     """Self-attention, cross-attention and MLP, the first and last modulated by the timestep (DiT, arXiv 2212.09748)."""
 
-    def __init__(self, dim: int, num_heads: int, residual: Residual):
+    residual: Residual
+
+    def __init__(self, dim: int, num_heads: int):
         super().__init__()
-        self.residual = residual
         self.norm1 = nn.LayerNorm(dim, eps=DIT_NORM_EPS, elementwise_affine=False)
         self.attn1 = SelfAttention(dim, num_heads)
         self.attn2 = CrossAttention(dim, num_heads)
@@ -120,12 +121,16 @@ class DiT(nn.Module):
         self.pos_embed = nn.Parameter(torch.randn(1, latent_size, dim) / dim**0.5)
         self.timestep_proj = TimestepMLP(dim)
         self.adaln_linear = nn.Linear(dim, 6 * dim)
-        self.layers = nn.ModuleList(
-            DiTLayer(dim, config.dit_num_heads, config.dit_residual) for _ in range(config.dit_num_layers)
-        )
+        self.layers = nn.ModuleList(DiTLayer(dim, config.dit_num_heads) for _ in range(config.dit_num_layers))
+        self.use_residual("normed" if config.dit_residual == "normed" else "stream")
         self.norm_out = nn.LayerNorm(dim, eps=DIT_NORM_EPS, elementwise_affine=False)
         self.scale_shift_table = nn.Parameter(torch.randn(2, dim) / dim**0.5)
         self.proj_out = nn.Linear(dim, latent_dim)
+
+    def use_residual(self, residual: Residual) -> None:
+        """What attention and MLP of every layer are added to."""
+        for layer in self.layers:
+            layer.residual = residual  # type: ignore[assignment]
 
     def forward(self, latents: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
         """latents (B, L, D), timesteps (B,), condition (B, S, C) -> (B, L, D)."""

@@ -113,6 +113,8 @@ class Trainer:
         self._once_on_main(lambda: self._check_space(model, start))
         if start:
             checkpoint.load_weights(model, start, strict=True)
+        elif hasattr(self.task, "load_start"):  # a task that reads --resume in its own way
+            self.task.load_start(model)
         else:
             for path in filter(None, (self.config.resume, self.config.resume2)):
                 checkpoint.load_weights(model, path, self.config.align_posemb)

@@ -22,9 +22,11 @@ PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 NESTED_KEYS = ("state_dict", "model", "model_state_dict")
 # The one table whose length depends on the longest sequence.
 POSITIONS_SUFFIX = "embed_positions.weight"
-# A constant that the reference stores and that we compute.
-IGNORED_SUFFIX = "point_embed.basis"
+# A constant that the reference stores and that we compute; what the reference's DiT does not have.
+IGNORED_SUFFIX = ("point_embed.basis", "latent_mean", "latent_scale", "embeddings.position_ids")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+# The image tower's parameters as transformers named them before version 5, and so in the reference's checkpoints.
+OLD_TOWER_PREFIX = ("image_encoder.vision_model.", "image_encoder.")
 
 Align = Literal["left", "right"]
 
@@ -69,7 +71,7 @@ def load_weights(model: nn.Module, path: str | Path, align: Align = "right", str
     Raises:
         ValueError: nothing readable at `path`; nothing in common with the model; or, if strict, any difference.
     """
-    source = read_weights(path)
+    source = {name.replace(*OLD_TOWER_PREFIX): values for name, values in read_weights(path).items()}
     report = LoadReport(str(path))
     copies = _match(source, model.state_dict(), align, strict, report)
     if not copies:
