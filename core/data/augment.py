@@ -62,6 +62,12 @@ def augment(mesh: Mesh, config: AugmentConfig, rng: np.random.Generator, max_fac
     return normalize(mesh, bound)[0]
 
 
+def changes_meshes(config: AugmentConfig) -> bool:
+    """Whether `augment` makes anything else of a mesh of few enough faces than the mesh at 0.95."""
+    flags = ("use_decimate_aug", "use_scale_aug", "use_rotate_aug", "use_mirror_aug", "use_stretch_aug")
+    return any(getattr(config, flag) for flag in flags)
+
+
 def jitter(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Half of the time the (N, 3) points as they are, else each moved by N(0, 0.01): scans are never exact."""
     if rng.random() < 0.5:

@@ -1,7 +1,8 @@
 """What the model trains on: mesh tokens and points of augmented meshes, as a function of (seed, epoch, index) alone."""
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -9,9 +10,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from torch.utils.data import Dataset
 
-from core.data.augment import EVAL_BOUND, AugmentConfig, augment, decimate, decimate_floor, jitter, tidy
-from core.data.mesh import Mesh, merge_vertices, normalize, sample_surface
-from core.data.sources import TEST_SHARE, FolderSource, MeshSource, PackedMeshes, ShapesSource
+from core.data.augment import EVAL_BOUND, AugmentConfig, augment, changes_meshes, decimate, decimate_floor, jitter
+from core.data.cache import TokenCache, Written, open_cache
+from core.data.entries import open_entry, parse_entries
+from core.data.mesh import Mesh, normalize, sample_surface
+from core.data.snap import snap
+from core.data.sources import TEST_SHARE, JoinedMeshes, MeshSource, ShapesSource
 from core.tokens import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -25,7 +29,9 @@ Key: TypeAlias = tuple[int, int]  # (epoch, index in the epoch)
 @dataclass(frozen=True)
 class DataConfig:
     data: tuple[str, ...] = ()
-    """Folders of meshes to train on (obj, ply, stl, off, glb, gltf, dae, 3mf). None: procedural shapes."""
+    """What to train on: folders of meshes (obj, ply, stl, off, glb, gltf, dae, 3mf), sets made by prepare.py (folders
+    or URLs), shapes:N for N procedural shapes; each with its share of an epoch (a:0.7 b:0.3) or none. None at all:
+    procedural shapes."""
     num_shapes: int = 10000
     """Procedural shapes to make: an epoch without --data, the pool to draw from with --shapes_fraction."""
     shapes_fraction: float = 0.0
@@ -38,6 +44,9 @@ class DataConfig:
     """Processes that load data, for each training process; never more than there are cores."""
     testset_size: int = 32
     """Most meshes to evaluate on."""
+    token_cache: str = ""
+    """Folder that keeps the tokens of meshes without augmentation for further runs: a quicker start, and no tokenizing
+    where no augmentation changes the mesh."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -46,6 +55,11 @@ class DataConfig:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be {least} or more")
         if not 0 <= self.shapes_fraction < 1:
             raise ValueError(f"--shapes_fraction {self.shapes_fraction}: must be from 0 to less than 1")
+        weighted = [entry.weight is not None for entry in parse_entries(self.data)]
+        if any(weighted) and self.shapes_fraction:
+            raise ValueError(
+                "--shapes_fraction goes with --data without weights; add shapes:N:WEIGHT to --data instead"
+            )
 
 
 class Sample(NamedTuple):
@@ -87,7 +101,8 @@ class MeshDataset(Dataset):
         self.source, self.tokenizer, self.config = source, tokenizer, config
         self.train, self.point_num, self.max_seq_length, self.seed = train, point_num, max_seq_length, seed
         self.epoch = 0
-        counts = np.array([self._plain_length(source[k]) for k in range(len(source))], np.int64)
+        self.cache = self._open_cache() if config.token_cache else None
+        counts = self._plain_lengths()
         self.items = np.flatnonzero(counts > 0)
         if not train:
             self.items = self.items[: config.testset_size]
@@ -124,13 +139,13 @@ class MeshDataset(Dataset):
 
     def _mesh_and_ids(self, item: int, rng: np.random.Generator) -> tuple[Mesh, np.ndarray, int]:
         mesh = self.source[item]
-        if self.train:
+        if self.train and not self._unchanged(mesh):
             varied = augment(mesh, self.config.augment, rng, self.config.max_face_length)
             written = self._write(varied)
             if written is not None:
                 return varied, *written
         plain = self._plain(mesh)
-        written = self._write(plain)
+        written = self._write(plain) if self.cache is None else self.cache[item]
         assert written is not None, "only meshes that fit are kept"
         return plain, *written
 
@@ -151,13 +166,46 @@ class MeshDataset(Dataset):
             return None
         return (ids, len(snapped.faces)) if len(ids) <= self.max_seq_length else None
 
-    def _plain_length(self, mesh: Mesh) -> int:
-        """Tokens of the mesh before augmentation; 0 if it does not fit."""
-        most = self.config.max_face_length
+    def _unchanged(self, mesh: Mesh) -> bool:
+        """Whether augmentation leaves this mesh as it is."""
+        return not changes_meshes(self.config.augment) and len(mesh.faces) <= self.config.max_face_length
+
+    def _write_plain(self, item: int) -> Written:
+        """What is written of mesh `item` before augmentation; None if it does not fit."""
+        mesh, most = self.source[item], self.config.max_face_length
         if len(mesh.faces) > most * (DENSE_FACTOR if self.train and self.config.use_dense_meshes else 1):
-            return 0
-        written = self._write(self._plain(mesh))
-        return 0 if written is None else len(written[0])
+            return None
+        return self._write(self._plain(mesh))
+
+    def _plain_lengths(self) -> np.ndarray:
+        """(n,) tokens of each plain mesh, 0 for one that does not fit; a test set: as many as needed."""
+        if self.cache is not None:
+            return self.cache.lengths()
+        known = self.source.known_lengths(self.tokenizer.config)
+        most = self.config.max_face_length
+        dense = np.arange(len(self.source))
+        counts = np.zeros(len(self.source), np.int64)
+        if known is not None:
+            faces, tokens = known
+            counts = np.where((faces <= most) & (tokens <= self.max_seq_length), tokens, 0).astype(np.int64)
+            dense = np.flatnonzero(faces > most) if self.train and self.config.use_dense_meshes else dense[:0]
+        for seen, item in enumerate(dense):
+            written = self._write_plain(int(item))
+            counts[item] = 0 if written is None else len(written[0])
+            if not self.train and (counts > 0).sum() == self.config.testset_size:
+                return counts[: seen + 1]
+        return counts
+
+    def _open_cache(self) -> TokenCache:
+        config = self.config
+        facts = {
+            "source": self.source.fingerprint(),
+            "tokenizer": asdict(self.tokenizer.config),
+            "max_face_length": config.max_face_length * (DENSE_FACTOR if config.use_dense_meshes and self.train else 1),
+            "target": config.max_face_length,
+            "max_seq_length": self.max_seq_length,
+        }
+        return open_cache(Path(config.token_cache), facts, len(self.source), self._write_plain)
 
     def _report(self, counts: np.ndarray) -> None:
         config, dropped = self.config, int((counts == 0).sum())
@@ -204,42 +252,46 @@ class MixDataset(Dataset):
         return part.sample((epoch * count + within) % len(part), np.random.default_rng((self.seed, epoch, index)))
 
 
-def snap(mesh: Mesh, bins: int) -> Mesh:
-    """The mesh as tokens can say it: vertices at the centres of their cells, merged there, and no face lost in one.
-
-    (Quantising again gives the same cells.) The mesh must lie in [-1, 1].
-    """
-    cells = np.minimum(((mesh.vertices + np.float32(1)) * np.float32(bins) / np.float32(2)).astype(np.int32), bins - 1)
-    centers = ((cells + 0.5) / bins * 2 - 1).astype(np.float32)
-    return tidy(merge_vertices(Mesh(centers, mesh.faces)))
-
-
 def build_datasets(
     config: DataConfig, tokenizer: Tokenizer, *, point_num: int, max_seq_length: int, seed: int = 0, train: bool = True
 ) -> tuple[MeshDataset | MixDataset | None, MeshDataset]:
     """The training set and the test set of a configuration; `train=False` leaves the first None, and its work undone.
 
-    Several folders join into one training set, and their test splits into one test set.
-    Raises ValueError for folders that are missing, empty or hold nothing that fits.
+    Without weights all of --data is one training set, in which each mesh comes once an epoch. With weights an epoch has
+    as many samples as there are meshes, and each part its share of them. The test splits are one test set.
+    Raises ValueError for places that are missing, empty or hold nothing that fits.
     """
     fit = partial(
         MeshDataset, tokenizer=tokenizer, config=config, point_num=point_num, max_seq_length=max_seq_length, seed=seed
     )
-    if not config.data:
+    test_shapes = partial(ShapesSource, seed + TEST_SHAPES_SEED, max(1, config.testset_size), progress=False)
+    entries = parse_entries(config.data)
+    if not entries:
         log.info("no --data: procedural shapes, %d to train on", config.num_shapes)
-        test = ShapesSource(seed + TEST_SHAPES_SEED, max(1, config.testset_size), progress=False)
-        return fit(ShapesSource(seed, config.num_shapes), train=True) if train else None, fit(test, train=False)
-    folders = [FolderSource(Path(folder)) for folder in config.data]
-    test_set = fit(PackedMeshes.join([folder.test for folder in folders]), train=False)
+        return fit(ShapesSource(seed, config.num_shapes), train=True) if train else None, fit(
+            test_shapes(), train=False
+        )
+    opened = [open_entry(entry, seed) for entry in entries]
+    only_shapes = all(entry.shapes for entry in entries)
+    test_set = fit(test_shapes() if only_shapes else JoinedMeshes.of([test for _, test in opened]), train=False)
     if not len(test_set):
         log.warning(
             "no mesh of --data falls to the test split (%g %% of files): nothing to evaluate on", 100 * TEST_SHARE
         )
     if not train:
         return None, test_set
-    train_set = fit(PackedMeshes.join([folder.train for folder in folders]), train=True)
+    weights = [entry.weight for entry in entries if entry.weight is not None]
+    if weights:
+        parts = [fit(part, train=True) for part, _ in opened]
+        return MixDataset(parts, share_out(sum(map(len, parts)), weights), seed), test_set
+    train_set = fit(JoinedMeshes.of([part for part, _ in opened]), train=True)
     if config.shapes_fraction == 0:
         return train_set, test_set
     shapes = fit(ShapesSource(seed, config.num_shapes), train=True)
     count = max(1, round(len(train_set) * config.shapes_fraction / (1 - config.shapes_fraction)))
     return MixDataset([train_set, shapes], [len(train_set), count], seed), test_set
+
+
+def share_out(total: int, weights: Sequence[float]) -> list[int]:
+    """`total` samples in proportion to the weights, 1 at least for each."""
+    return [max(1, round(total * weight / sum(weights))) for weight in weights]

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.data.mesh import MESH_SUFFIXES, Mesh, clean, list_inputs, load, normalize
+from core.tokens import TokenizerConfig
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,12 @@ class MeshSource(Protocol):
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Mesh: ...
     def name(self, index: int) -> str: ...
+
+    def known_lengths(self, tokenizer: TokenizerConfig) -> tuple[np.ndarray, np.ndarray] | None:
+        """(n,) faces and (n,) tokens of each mesh as this tokenizer writes it, where that was counted beforehand."""
+
+    def fingerprint(self) -> str:
+        """Changes when any mesh does."""
 
 
 class PackedMeshes:
@@ -62,6 +69,55 @@ class PackedMeshes:
 
     def name(self, index: int) -> str:
         return str(self.names[index])
+
+    def known_lengths(self, tokenizer: TokenizerConfig) -> None:
+        return None
+
+    def fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (self.vertices, self.faces, self.vertex_offsets, self.face_offsets):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+class JoinedMeshes:
+    """The meshes of several sources, one source after the other."""
+
+    def __init__(self, parts: Sequence[MeshSource]):
+        self.parts = list(parts)
+        self.ends = np.cumsum([len(part) for part in parts])
+
+    @classmethod
+    def of(cls, parts: Sequence[MeshSource]) -> MeshSource:
+        """The parts as one; a single one stays what it is."""
+        return parts[0] if len(parts) == 1 else cls(parts)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, index: int) -> Mesh:
+        part, within = self._place(index)
+        return part[within]
+
+    def name(self, index: int) -> str:
+        part, within = self._place(index)
+        return part.name(within)
+
+    def known_lengths(self, tokenizer: TokenizerConfig) -> tuple[np.ndarray, np.ndarray] | None:
+        known = [part.known_lengths(tokenizer) for part in self.parts if len(part)]
+        if any(k is None for k in known) or not known:
+            return None
+        faces, tokens = zip(*(k for k in known if k is not None), strict=True)
+        return np.concatenate(faces), np.concatenate(tokens)
+
+    def fingerprint(self) -> str:
+        return "+".join(part.fingerprint() for part in self.parts)
+
+    def _place(self, index: int) -> tuple[MeshSource, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"mesh {index} of {len(self)}")
+        k = int(np.searchsorted(self.ends, index, side="right"))
+        return self.parts[k], index - int(self.ends[k]) + len(self.parts[k])
 
 
 class FolderSource:

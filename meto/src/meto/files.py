@@ -24,6 +24,18 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     Raises ValueError naming the file when it is missing, of an unknown format or broken, or when it holds nothing,
     coordinates that are not finite, or indices out of range; ImportError when trimesh is not installed.
     """
+    return _read(path, materials=False)[:2]
+
+
+def read_parts(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+    """As `read_mesh`, and the trimesh meshes (or point clouds) that it was joined from, with their materials.
+
+    The faces are those of the parts, one part after the other.
+    """
+    return _read(path, materials=True)
+
+
+def _read(path: str | os.PathLike[str], materials: bool) -> tuple[np.ndarray, np.ndarray, list[Any]]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
@@ -34,14 +46,13 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{path}: unknown mesh format {suffix!r}, it is one of {', '.join(sorted(known))}")
     try:
         num_vertices = _check_declared(path, suffix)
-        parts = trimesh.load_scene(str(path), process=False, skip_materials=True).dump()
+        parts = trimesh.load_scene(str(path), process=False, skip_materials=not materials).dump()
     except Exception as error:  # a broken file makes the parsers raise nearly anything
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise ValueError(f"{path}: not a readable {suffix} file: {kind}{error}") from error
     meshes = [part for part in parts if isinstance(part, trimesh.Trimesh) and part.faces.size]
-    vertices, faces = _join(
-        meshes or [part for part in parts if isinstance(part, (trimesh.Trimesh, trimesh.PointCloud))]
-    )
+    used = meshes or [part for part in parts if isinstance(part, (trimesh.Trimesh, trimesh.PointCloud))]
+    vertices, faces = _join(used)
     if len(vertices) == 0:
         raise ValueError(f"{path}: holds neither faces nor points")
     if len(vertices) < num_vertices:
@@ -51,7 +62,7 @@ def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{path}: vertex {index} is not finite: {vertices[index].tolist()}")
     if faces.size and not (faces.min() >= 0 and faces.max() < len(vertices)):
         raise ValueError(f"{path}: a face has index {faces.max()}, there are {len(vertices)} vertices")
-    return vertices, faces.astype(np.int32)
+    return vertices, faces.astype(np.int32), used
 
 
 def write_mesh(path: str | os.PathLike[str], vertices: np.ndarray, faces: np.ndarray) -> None:
