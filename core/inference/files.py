@@ -127,6 +127,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.written: list[tuple[Request, Result, Path]] = []
         self.failures: list[Failure] = []
+        self.show: Callable[[str], None] = lambda text: None  # what is being done, for a progress bar
 
     def requests(self) -> Iterator[Request]:
         """Requests of every readable input, whose points are written as NAME_pc.obj."""
@@ -164,10 +165,13 @@ class Run:
         if len(result.mesh.faces) == 0:
             self._fail(request.stem, "no face was generated")
             return
-        path = write_result(self.folder, request, result)
+        path = self._write(request, result)
         self.written.append((request, result, path))
         ending = "" if result.finished else ", cut by the token budget before its end"
         self.tell(f"{path}: {len(result.mesh.faces)} faces from {len(result.ids)} tokens{ending}")
+
+    def _write(self, request: Request, result: Result) -> Path:
+        return write_result(self.folder, request, result)
 
     def _fail(self, name: str, reason: str) -> None:
         self.failures.append(Failure(name, reason))

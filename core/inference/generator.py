@@ -105,27 +105,31 @@ class MeshGenerator:
     @torch.inference_mode()
     def generate(
         self,
-        points: np.ndarray,
+        points: np.ndarray | None,
         num_faces: Sequence[int],
         seeds: Sequence[int],
         config: InferConfig,
         prefix: np.ndarray | None = None,
         on_faces: Callable[[int], None] | None = None,
+        latents: torch.Tensor | None = None,
     ) -> list[Result]:
-        """One mesh for each point cloud.
+        """One mesh for each point cloud, or for each latent.
 
         Args:
-            points: (B, N, 3) in the model's frame, [-1, 1].
+            points: (B, N, 3) in the model's frame, [-1, 1]; None where latents are given.
             num_faces: B face counts to aim at; UNKNOWN_FACE_COUNT leaves it to the model.
             seeds: B seeds.
             config: budget and sampling.
             prefix: (T,) ids with which each mesh begins.
             on_faces: called now and then with the number of faces made so far in all meshes.
+            latents: (B, L, D) instead of points.
 
         Raises:
             ValueError: a budget beyond the model's, or a prefix that breaks the grammar.
         """
-        encoded = self.model.encode(points=torch.as_tensor(points, device=self.device, dtype=self.dtype))
+        given = {"points": points} if latents is None else {"latents": latents}
+        given = {name: torch.as_tensor(x, device=self.device, dtype=self.dtype) for name, x in given.items()}
+        encoded = self.model.encode(**given)
         condition = self.model.condition(encoded, torch.as_tensor(list(num_faces), device=self.device))
         generated = generate(
             self.model.mesh_decoder,

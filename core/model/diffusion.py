@@ -46,6 +46,9 @@ class DiffusionConfig:
     latent_std: float = 1.0
     """Latents are centred and scaled to this standard deviation, by what is measured at the start of training; 0: they
     are taken as they are. The smaller, the more noise there is at each timestep."""
+    preconditioned: bool = False
+    """Let the DiT say only what the best linear guess from the noisy latent lacks, in units of that (EDM, arXiv
+    2206.00364, expressed in v): it need not learn to copy noise. For v_prediction; needs --latent_std."""
     zero_terminal_snr: bool = False
     """Let the last timestep be nothing but noise (arXiv 2305.08891); for v_prediction."""
 
@@ -55,6 +58,11 @@ class DiffusionConfig:
         for name in ("snr_gamma", "latent_std"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
+        if self.preconditioned and (self.latent_std == 0 or self.noise_scheduler_predtype != "v_prediction"):
+            raise ValueError(
+                f"--preconditioned with --noise_scheduler_predtype {self.noise_scheduler_predtype} and --latent_std "
+                f"{self.latent_std}: v_prediction and a --latent_std over 0 are needed"
+            )
         if self.zero_terminal_snr and self.noise_scheduler_predtype != "v_prediction":
             raise ValueError(
                 f"--zero_terminal_snr: --noise_scheduler_predtype {self.noise_scheduler_predtype} says nothing about "
@@ -70,8 +78,10 @@ class DiffusionSampling:
     """How far to go from what any image would give towards what this one gives; 1: no guidance."""
     clip_sample: Literal["auto", "yes", "no"] = "auto"
     """Keep the latent that each step foresees within [-1, 1]; auto: for the reference's weights alone."""
+    init_mesh: str = ""
+    """A mesh file whose latent to start from, instead of noise alone."""
     strength: float = 0.5
-    """Share of the steps to skip where an initial latent is given: the larger, the more of it is kept."""
+    """Share of the steps to skip of --init_mesh: the larger, the more of it is kept."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_inference_steps <= TRAIN_STEPS:
@@ -81,7 +91,7 @@ class DiffusionSampling:
 
 
 class DiffusionOutput(NamedTuple):
-    """Weighted loss; and, each (B,), the un-weighted squared error and the timesteps."""
+    """Weighted loss; and, each (B,), the un-weighted squared error of what the DiT says, and the timesteps."""
 
     loss: Tensor
     errors: Tensor
@@ -222,12 +232,25 @@ class LatentDiffusion(nn.Module):
             kept = torch.rand(count, 1, 1, device=device) >= self.config.cond_dropout_ratio
             condition = condition * kept
         noisy = self.schedule.add_noise(latents, noise, timesteps)
-        predicted = self.dit(noisy, timesteps, condition)
+        predicted, unit = self.predict(noisy, timesteps, condition)
         is_velocity = self.config.noise_scheduler_predtype == "v_prediction"
         target = self.schedule.get_velocity(latents, noise, timesteps) if is_velocity else noise
-        errors = (predicted.float() - target).square().mean((1, 2))  # (B,)
+        errors = ((predicted - target) / unit).square().mean((1, 2))  # (B,)
         weights = loss_weights(self.snr(timesteps), self.config.snr_gamma, self.config.noise_scheduler_predtype)
         return DiffusionOutput((errors * weights).mean(), errors.detach(), timesteps)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Velocity or noise (B, L, D) in float32, and the unit (B, 1, 1) in which the DiT says it."""
+        dtype = self.dit.proj_in.weight.dtype
+        if not self.config.preconditioned:
+            said = self.dit(noisy.to(dtype), timesteps, condition).float()
+            return said, said.new_ones(len(said), 1, 1)
+        kept = self.schedule.alphas_cumprod.to(noisy.device)[timesteps].view(-1, 1, 1)
+        variance = kept * self.config.latent_std**2 + 1 - kept  # of the noisy latent
+        skip = (kept * (1 - kept)).sqrt() * (1 - self.config.latent_std**2) / variance
+        unit = self.config.latent_std / variance.sqrt()
+        said = self.dit((noisy / variance.sqrt()).to(dtype), timesteps, condition).float()
+        return skip * noisy + unit * said, unit
 
     def snr(self, timesteps: Tensor) -> Tensor:
         """Signal-to-noise ratio of each timestep."""
@@ -257,7 +280,7 @@ class LatentDiffusion(nn.Module):
             on_step: called with the number of steps done.
         """
         schedule = sampling_schedule(self.config, config.num_inference_steps, clip_sample)
-        device, dtype = condition.device, condition.dtype
+        device = condition.device
         steps = schedule.timesteps
         x = initial_noise(seeds, self.latent_shape).to(device)
         if initial is not None:
@@ -267,7 +290,7 @@ class LatentDiffusion(nn.Module):
         both = torch.cat([condition, torch.zeros_like(condition)]) if guided else condition
         for k, step in enumerate(steps):
             rows = torch.cat([x, x]) if guided else x
-            said = self.dit(rows.to(dtype), step.to(device).expand(len(rows)), both).float()
+            said, _ = self.predict(rows, step.to(device).expand(len(rows)), both)
             if guided:
                 with_image, without = said.chunk(2)
                 said = without + config.guidance_scale * (with_image - without)
