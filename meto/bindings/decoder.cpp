@@ -147,7 +147,7 @@ void bind_decoder(nb::module_ &m) {
     nb::class_<LiveBatch>(m, "LiveBatch")
         .def(nb::init<std::int64_t, std::int64_t, const std::string &>(), "batch_size"_a, "discrete_bins"_a,
              "backend"_a)
-        .def("feed", &LiveBatch::feed, "tokens"_a)
+        .def("feed", &LiveBatch::feed, "tokens"_a.none())
         .def("feed_one", &LiveBatch::feed_one, "stream"_a, "tokens"_a)
         .def("mesh", &LiveBatch::mesh, "stream"_a)
         .def("triangles", &LiveBatch::triangles, "stream"_a, "first"_a)

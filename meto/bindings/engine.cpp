@@ -118,9 +118,9 @@ void bind_engine(nb::module_ &m) {
     nb::class_<Engine>(m, "Engine")
         .def(nb::init<std::int64_t, bool, const std::string &>(), "discrete_bins"_a = 512, "verbose"_a = false,
              "backend"_a = "LR_ABSCO")
-        .def("encode", &Engine::encode, "vertices"_a, "faces"_a, "mark_out_of_range"_a = false)
-        .def("decode", &Engine::decode, "tokens"_a, "strict"_a = true)
-        .def("salvage", &Engine::salvage, "tokens"_a)
+        .def("encode", &Engine::encode, "vertices"_a.none(), "faces"_a.none(), "mark_out_of_range"_a = false)
+        .def("decode", &Engine::decode, "tokens"_a.none(), "strict"_a = true)
+        .def("salvage", &Engine::salvage, "tokens"_a.none())
         .def("_encode_flat", &Engine::encode_flat, "vertices"_a, "vertex_offsets"_a, "faces"_a, "face_offsets"_a,
              "mark_out_of_range"_a, "threads"_a)
         .def("_decode_flat", &Engine::decode_flat, "tokens"_a, "token_offsets"_a, "strict"_a, "threads"_a)

@@ -98,7 +98,7 @@ template <Backend backend> Extent scan(const std::int32_t *tokens, std::size_t c
     using Op = Ops<backend>;
     using G = Grammar<backend>;
     const auto num_values = static_cast<std::uint32_t>(num_tokens - Op::num_special);
-    const auto is_value = [=](std::int32_t t) { return static_cast<std::uint32_t>(t - Op::num_special) < num_values; };
+    const auto is_value = [=](std::int32_t t) { return static_cast<std::uint32_t>(t) - Op::num_special < num_values; };
     Extent extent;
     GrammarState state;
     bool first = true;  // of its sub-mesh

@@ -78,6 +78,10 @@ def as_flat(values: Any, offsets: Any, convert: Any, columns: int | None) -> tup
     """A ragged array, given as a sequence of arrays or, with offsets, as a flat one. ValueError names the bad item."""
     if offsets is not None:
         return convert(values), offsets
+    try:
+        values = list(values)
+    except TypeError:
+        raise ValueError(f"a sequence of arrays (or a flat array with offsets) is expected, got {values!r}") from None
     items = []
     for i, value in enumerate(values):
         try:
