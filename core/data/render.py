@@ -38,6 +38,7 @@ def render(
     edges: bool = True,
     color: tuple[float, float, float] | np.ndarray | None = None,
     transparent: bool = False,
+    light: float = 0.0,
     fit: np.ndarray | None = None,
     backend: Backend = "auto",
 ) -> np.ndarray:
@@ -49,6 +50,7 @@ def render(
         view: where from; None: three-quarter, from slightly above.
         edges: draw the visible edges of the faces.
         color: one (3,) for all, or one a face or point (F, 3), 0..1; None: clay for meshes, blue for points.
+        light: degrees by which the lights are turned about the viewer's upright axis.
         transparent: four channels, the background's alpha 0; else three, on white.
         fit: (V, 3) what the picture is framed by instead of `mesh`, to draw several things alike.
         backend: "gl", "numpy", or "auto": numpy only where there is no OpenGL (a warning says so once).
@@ -67,14 +69,14 @@ def render(
     if mesh.is_points:
         _draw_points(canvas, camera, vertices, color)
     else:
-        _draw_mesh(canvas, camera, Mesh(vertices, mesh.faces), color, edges)
+        _draw_mesh(canvas, camera, Mesh(vertices, mesh.faces), color, edges, light)
     return _unmix(canvas.read()) if transparent else canvas.read()[..., :3]
 
 
-def _draw_mesh(canvas, camera: Camera, mesh: Mesh, color, edges: bool) -> None:
+def _draw_mesh(canvas, camera: Camera, mesh: Mesh, color, edges: bool, light: float = 0.0) -> None:
     corners = mesh.vertices[mesh.faces]  # (F, 3, 3)
     base = np.broadcast_to(np.asarray(CLAY if color is None else color, np.float32), (len(mesh.faces), 3))
-    canvas.triangles(corners, shade(corners, base, camera))
+    canvas.triangles(corners, shade(corners, base, camera, light))
     if edges:
         ends = np.sort(np.stack([mesh.faces, np.roll(mesh.faces, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
         ends = ends[unique_rows(ends)[0]]
@@ -84,12 +86,17 @@ def _draw_mesh(canvas, camera: Camera, mesh: Mesh, color, edges: bool) -> None:
         canvas.lines(mesh.vertices[ends], INK, max(width, 0.8), float(np.clip(pixels_each / 10, 0.15, 0.92)))
 
 
-def shade(corners: np.ndarray, base: np.ndarray, camera: Camera) -> np.ndarray:
-    """(F, 3) colours of flat faces (F, 3, 3): key light, fill light and a sky that is brighter above."""
+def shade(corners: np.ndarray, base: np.ndarray, camera: Camera, turn: float = 0.0) -> np.ndarray:
+    """(F, 3) colours of flat faces (F, 3, 3): key light, fill light and a sky that is brighter above.
+
+    turn: degrees by which the lights are turned to the viewer's right.
+    """
     normals = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = normals / np.maximum(lengths(normals), 1e-20)[:, None]
     behind = np.einsum("fi,fi->f", normals, camera.eye() - corners.mean(axis=1)) < 0
     seen = np.where(behind[:, None], -normals, normals) @ camera.rotation.T
+    cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
+    seen = seen @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])  # turned the other way, against fixed lights
     light = 0.58 + 0.38 * np.maximum(0, seen @ KEY_LIGHT) + 0.22 * np.maximum(0, seen @ FILL_LIGHT) + 0.06 * seen[:, 1]
     tint = np.where(behind[:, None], BACK_TINT, 1.0)
     return np.clip(base * tint * light[:, None], 0, 1).astype(np.float32)

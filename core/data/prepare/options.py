@@ -21,7 +21,7 @@ class Rules:
     is a mesh of its own if it fits."""
     min_thickness: float = 0.0
     """Least ratio of the shortest to the longest side: 0.01 drops flat cards and single planes."""
-    max_lost_faces: float = 0.25
+    max_lost_faces: float = 0.3
     """Largest share of faces that may collapse when vertices are rounded to the tokenizer's grid."""
     discrete_bins: int = 512
     """Steps of that grid along each axis."""

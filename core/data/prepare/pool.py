@@ -16,7 +16,7 @@ import signal
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,12 @@ AHEAD = 4096  # inputs handed out beyond the oldest unanswered one
 START_SECONDS = 120.0
 FAILED_STARTS = 3
 MIB = 1 << 20
+Function = Callable[[Item, Task, Path], Outcome]
+
 RECYCLED = 0  # exit code of a worker that wants to be replaced: nobody's fault
 
 
-def serve(pipe: Connection, task: Task, scratch: Path) -> None:
+def serve(pipe: Connection, task: Task, scratch: Path, function: Function) -> None:
     """A worker's life: say ready, then answer inputs until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
     logging.disable(logging.CRITICAL)  # of libraries, about files: outcomes say what is worth saying
@@ -43,7 +45,7 @@ def serve(pipe: Connection, task: Task, scratch: Path) -> None:
     pipe.send(None)
     with contextlib.suppress(EOFError, BrokenPipeError):  # the parent is gone
         while (item := pipe.recv()) is not None:
-            outcome = process(item, task, scratch)
+            outcome = function(item, task, scratch)
             for left in scratch.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             pipe.send(outcome)
@@ -75,10 +77,10 @@ def limit_memory(mib: int) -> None:
 class _Worker:
     """The parent's side of one worker."""
 
-    def __init__(self, context: Any, task: Task, folder: Path):
+    def __init__(self, context: Any, task: Task, folder: Path, function: Function):
         self.scratch = Path(tempfile.mkdtemp(dir=folder))
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=serve, args=(other, task, self.scratch), daemon=True)
+        self.process = context.Process(target=serve, args=(other, task, self.scratch, function), daemon=True)
         self.process.start()
         other.close()
         self.waiting: deque[tuple[int, Item]] = deque()
@@ -110,13 +112,13 @@ class _Worker:
 
 
 class Pool:
-    """`workers` processes that run `process` on inputs.
+    """`workers` processes that run `function` on inputs.
 
     Use as a context manager: leaving it ends them. Raises RuntimeError if workers die while starting.
     """
 
-    def __init__(self, task: Task, workers: int, scratch: str | Path | None = None):
-        self.task, self.size = task, workers
+    def __init__(self, task: Task, workers: int, scratch: str | Path | None = None, function: Function = process):
+        self.task, self.size, self.function = task, workers, function
         methods = multiprocessing.get_all_start_methods()
         # A server that has imported everything forks in milliseconds, and has no threads that a fork could freeze.
         self.context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
@@ -138,7 +140,7 @@ class Pool:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _worker(self) -> _Worker:
-        return _Worker(self.context, self.task, self.folder)
+        return _Worker(self.context, self.task, self.folder, self.function)
 
     def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """(item, outcome) of each input, in their order."""

@@ -128,7 +128,7 @@ class Store:
         split = SPLITS[bool(outcome.digest) and is_test(outcome.digest)]
         for row in rows:
             self._rows[split].append((row, item))
-            self._bytes += row.mesh.vertices.nbytes + row.mesh.faces.nbytes + sum(map(len, row.views))
+            self._bytes += row.mesh.vertices.nbytes + row.mesh.faces.nbytes + sum(len(view) for view, _ in row.views)
         self.counts.update({"kept": len(rows), split: len(rows)})
         self.done[item.name] = item.stamp
         self._inputs.append(
@@ -215,7 +215,8 @@ class Store:
             "colors": row.colors,
         }
         if self.task.content.views:
-            fields["views"] = [{"bytes": picture, "path": None} for picture in row.views]
+            fields["views"] = [{"bytes": picture, "path": None} for picture, _ in row.views]
+            fields["view_angles"] = np.array([angles for _, angles in row.views], np.float32)
         return fields
 
     # ------------------------------------------------------------------ ending
@@ -276,7 +277,7 @@ COLUMNS = {
     "vertices": "(V, 3) float32; longest side from -0.95 to 0.95, y up",
     "faces": "(F, 3) int32, counter-clockwise from outside",
     "colors": "(F, 3) uint8 of each face, or null",
-    "views": "pictures (PNG with alpha), if asked for",
+    "views, view_angles": "pictures (PNG with alpha), if asked for; (azimuth, elevation) of each in degrees",
 }
 
 
@@ -293,6 +294,7 @@ def features(views: bool) -> Any:
     columns["colors"] = List(List(Value("uint8"), length=3))
     if views:
         columns["views"] = List(Image())
+        columns["view_angles"] = List(List(Value("float32"), length=2))
     return Features(columns)
 
 

@@ -31,7 +31,7 @@ class Row:
     colors: np.ndarray | None
     measures: Measures
     signature: np.ndarray
-    views: list[bytes] = field(default_factory=list)
+    views: list[tuple[bytes, tuple[float, float]]] = field(default_factory=list)
 
 
 @dataclass

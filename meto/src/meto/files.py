@@ -122,6 +122,8 @@ def _check_declared(path: Path, suffix: str) -> int:
     """ValueError where a header's counts cannot be true; returns the number of vertices declared, 0 where unknown."""
     if suffix == "ply":
         return _check_ply(path)
+    if suffix == "off":
+        return _check_off(path)
     if suffix == "stl":
         _check_stl(path)
     if suffix in ("gltf", "glb"):
@@ -140,6 +142,16 @@ def _check_ply(path: Path) -> int:
     return counts.get(b"vertex", 0)
 
 
+def _check_off(path: Path) -> int:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = re.sub(rb"#[^\n]*", b"", file.read(1 << 12)).split()[:4]
+    counts = [int(word) for word in head if re.fullmatch(rb"\d{1,18}", word)][:2]
+    if len(counts) == 2 and 2 * max(counts) > size:
+        raise ValueError(f"declares {counts[0]} vertices and {counts[1]} faces in {size} bytes")
+    return counts[0] if len(counts) == 2 else 0
+
+
 def _check_stl(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -151,7 +163,7 @@ def _check_stl(path: Path) -> None:
 
 
 def _check_gltf(path: Path) -> None:
-    """An accessor without a buffer view is all zeros: nothing else bounds how many it asks for."""
+    """An accessor without a buffer view is all zeros, so nothing else bounds how many it asks for; and no cycles."""
     data = path.read_bytes()
     if data[:4] == b"glTF" and len(data) >= 20:
         (length,) = struct.unpack("<I", data[12:16])
@@ -161,3 +173,23 @@ def _check_gltf(path: Path) -> None:
         count = accessor.get("count", 0)
         if "bufferView" not in accessor and count > max(_MIN_UNBACKED_VALUES, path.stat().st_size):
             raise ValueError(f"an accessor without data declares {count} values")
+    _check_nodes([node.get("children", []) for node in document.get("nodes", [])])
+
+
+def _check_nodes(children: list[list[int]]) -> None:
+    """ValueError for a scene graph with a cycle: each of its nodes would be instantiated without end."""
+    parents = [0] * len(children)
+    for below in children:
+        for child in below:
+            parents[child] += 1
+    free = [node for node, count in enumerate(parents) if count == 0]
+    left = len(children)
+    while free:
+        left -= 1
+        for child in children[free.pop()]:
+            parents[child] -= 1
+            if parents[child] == 0:
+                free.append(child)
+    if left:
+        node = next(node for node, count in enumerate(parents) if count)
+        raise ValueError(f"node {node} of the scene is below itself, or below a node that is")
