@@ -21,6 +21,7 @@ from core.tokens import Tokenizer
 log = logging.getLogger(__name__)
 
 TEST_SHAPES_SEED = 2**31  # added to the seed: shapes that no training run of another seed has seen
+TEST_SHAPES_FACTOR = 4
 DENSE_FACTOR = 4  # decimation keeps at least a quarter of the faces
 
 Key: TypeAlias = tuple[int, int]  # (epoch, index in the epoch)
@@ -264,7 +265,8 @@ def build_datasets(
     fit = partial(
         MeshDataset, tokenizer=tokenizer, config=config, point_num=point_num, max_seq_length=max_seq_length, seed=seed
     )
-    test_shapes = partial(ShapesSource, seed + TEST_SHAPES_SEED, max(1, config.testset_size), progress=False)
+    count = TEST_SHAPES_FACTOR * max(1, config.testset_size)  # small presets leave most of them out as too long
+    test_shapes = partial(ShapesSource, seed + TEST_SHAPES_SEED, count, progress=False)
     entries = parse_entries(config.data)
     if not entries:
         log.info("no --data: procedural shapes, %d to train on", config.num_shapes)
