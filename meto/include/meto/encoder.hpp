@@ -1,9 +1,9 @@
 // A mesh to tokens: quantise, match twins, find the starts, traverse, write.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include "meto/backend.hpp"
@@ -57,7 +57,7 @@ class Encoder {
     // The ends of a half edge without a twin count as visited from the outset.
     void mark_border(std::size_t num_vertices) {
         std::uint8_t *visited = vertex_visited_.reserve(num_vertices);
-        std::memset(visited, 0, num_vertices);
+        std::fill_n(visited, num_vertices, std::uint8_t(0));
         const Face *faces = mesh_.data();
         for (std::size_t f = 0; f < mesh_.size(); ++f)
             for (unsigned j = 0; j < 3; ++j)
