@@ -108,15 +108,16 @@ DIT_TINY = replace(
     ARAE_TINY,
     data=DataConfig(max_face_length=800, augment=SMALL_DIT_AUGMENT),
     diffusion=DiffusionConfig(
-        DiTConfig(dit_hidden_dim=192, dit_num_heads=4, dit_num_layers=6),
+        DiTConfig(dit_hidden_dim=192, dit_num_heads=4, dit_num_layers=6, dit_pooled=True, dit_position_std=1.0),
         ViTConfig(vit_size=112, vit_hidden_dim=192, vit_num_layers=4, vit_num_heads=4),
         dit_image_encoder="vit",
         snr_gamma=0.0,
-        latent_std=0.3,
+        latent_std=0.15,
+        preconditioned=True,
         zero_terminal_snr=True,
     ),
     views=ViewConfig(view_size=112),
-    train=TrainConfig(batch_size=64, lr=1e-3, weight_decay=0.05, warmup_ratio=0.05, num_epochs=100),
+    train=TrainConfig(batch_size=32, lr=1e-3, weight_decay=0.05, warmup_ratio=0.05, num_epochs=100),
     latent_sampling=DiffusionSampling(num_inference_steps=50, guidance_scale=2.0),
 )
 
@@ -125,7 +126,7 @@ DIT_NANO = replace(
     data=DataConfig(max_face_length=80, num_shapes=64, augment=SMALL_DIT_AUGMENT),
     diffusion=replace(
         DIT_TINY.diffusion,
-        dit=DiTConfig(dit_hidden_dim=48, dit_num_heads=2, dit_num_layers=2),
+        dit=DiTConfig(48, dit_num_heads=2, dit_num_layers=2, dit_pooled=True, dit_position_std=1.0),
         vit=ViTConfig(vit_size=64, vit_hidden_dim=48, vit_num_layers=1, vit_num_heads=2),
     ),
     views=ViewConfig(view_size=64),

@@ -33,6 +33,7 @@ def generate_all(run: Run) -> None:
     expected = _expected_faces(run)
     columns: list[ProgressColumn] = [
         SpinnerColumn(),
+        TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,.0f} faces"),
         TimeElapsedColumn(),
@@ -40,6 +41,7 @@ def generate_all(run: Run) -> None:
     columns += [TimeRemainingColumn()] if expected else []
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("generating", total=expected or None)
+        run.show = lambda text: bar.update(task, description=text)
         done = 0
 
         def show(count: int) -> None:

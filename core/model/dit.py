@@ -32,6 +32,11 @@ class DiTConfig:
     dit_residual: Literal["auto", "stream", "normed"] = "auto"
     """What attention and MLP are added to: the stream as it is, as in the paper's equation, or (normed) that after norm
     and modulation, as the reference does; auto: normed for the reference's weights, stream for all others."""
+    dit_pooled: bool = False
+    """Add the mean condition token to the timestep's embedding: a short way from the image to every layer."""
+    dit_position_std: float = 0.0
+    """Spread of the fresh position embeddings; 0: 1 / sqrt(width), as published. A large one tells latent vectors
+    apart from the first step on, where noise would drown a small one."""
 
     def __post_init__(self) -> None:
         for name in ("dit_hidden_dim", "dit_num_heads", "dit_num_layers"):
@@ -118,7 +123,9 @@ class DiT(nn.Module):
         dim = config.dit_hidden_dim
         self.checkpointing = False
         self.proj_in = nn.Linear(latent_dim, dim)
-        self.pos_embed = nn.Parameter(torch.randn(1, latent_size, dim) / dim**0.5)
+        self.pooled = config.dit_pooled
+        position_std = config.dit_position_std or dim**-0.5
+        self.pos_embed = nn.Parameter(torch.randn(1, latent_size, dim) * position_std)
         self.timestep_proj = TimestepMLP(dim)
         self.adaln_linear = nn.Linear(dim, 6 * dim)
         self.layers = nn.ModuleList(DiTLayer(dim, config.dit_num_heads) for _ in range(config.dit_num_layers))
@@ -136,6 +143,8 @@ class DiT(nn.Module):
         """latents (B, L, D), timesteps (B,), condition (B, S, C) -> (B, L, D)."""
         x = self.proj_in(latents) + self.pos_embed
         embedded = self.timestep_proj(timestep_embedding(timesteps).to(latents.dtype))  # (B, C)
+        if self.pooled:
+            embedded = embedded + condition.mean(1)
         modulation = self.adaln_linear(F.silu(embedded)).unflatten(-1, (6, -1))  # (B, 6, C)
         for layer in self.layers:
             if self.checkpointing and self.training:

@@ -1,0 +1,189 @@
+"""Meshes from images of the right object against meshes from another object's image, on held-out objects.
+
+    python benchmarks/dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --limit 64
+    python ../shared/data/export.py /tmp/test_pack --split test_pack
+    python benchmarks/dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --data /tmp/test_pack
+
+Without --data: procedural shapes of a seed that training does not use. Only meshes within the ArAE preset's face count
+are measured. One mesh is made of each object's picture (azimuth 35, elevation 22 degrees), and its Chamfer distance to
+the object (mean of both directions' nearest distances; the object's longest side is 1.9) compared with that of the mesh
+that another object's picture gave. `ratio` is the first's mean over the second's; `wins` the share of objects to which
+the first is nearer; `points` the distance of the mesh that the ArAE makes of the object's own points: what the best
+latent would give. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from core import cli
+from core.config import PRESETS, Config
+from core.data.mesh import Mesh, clean, list_inputs, load, normalize, sample_surface
+from core.data.render import contact_sheet, render, save_image
+from core.data.shapes import make_shape
+from core.data.views import TEST_VIEW
+from core.inference.generator import MeshGenerator
+from core.inference.images import LatentSampler
+from core.model.arae import ArAE
+from core.model.diffusion import LatentDiffusion
+from core.tokens import Tokenizer
+from core.training.dit_task import clips_samples, load_diffusion
+from core.training.evaluation import chamfer
+from core.training.weights import load_weights
+
+SHAPES_SEED = 2**32  # training uses --seed, its test split --seed + 2^31
+BATCH = 16
+SHEET_ROWS = 12
+TIMED_STEPS = 100
+
+
+@dataclass
+class Models:
+    sampler: LatentSampler
+    generator: MeshGenerator
+    config: Config
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("preset", choices=[name for name in PRESETS if name.startswith("DiT")])
+    parser.add_argument("--resume", required=True, help="the ArAE's weights")
+    parser.add_argument("--resume2", required=True, help="the DiT's weights")
+    parser.add_argument("--data", help="folder of meshes that were not trained on (default: procedural shapes)")
+    parser.add_argument("--limit", type=int, default=64, help="objects to measure on (default: 64)")
+    parser.add_argument("--guidance_scale", type=float, help="instead of the preset's")
+    parser.add_argument("--sheet", type=Path, help="picture to write: image, mesh made of it, object, from its points")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    options = parser.parse_args()
+    cli.use_threads(0)
+    models = load_models(options)
+    objects = read_objects(options.data, options.limit, ARAE_FACES[options.preset])
+    images = [render(mesh, 512, TEST_VIEW, edges=False) for mesh in objects]
+    figures = {"name": "dit", "preset": options.preset, "data": options.data or "shapes", "objects": len(objects)}
+    made = from_images(models, images)
+    exact = from_points(models, objects)
+    figures |= compare(made, exact, objects)
+    figures |= time_sampling(models.sampler, images[0])
+    if options.sheet:
+        columns = zip(images, made, objects, exact, strict=True)
+        save_image(options.sheet, draw(list(columns)[:SHEET_ROWS]))
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures))
+    return 0
+
+
+ARAE_FACES = {name: PRESETS[name.replace("DiT", "ArAE")][1].data.max_face_length for name in PRESETS if "DiT" in name}
+
+
+def load_models(options: argparse.Namespace) -> Models:
+    config = PRESETS[options.preset][1]
+    sampling = config.latent_sampling
+    if options.guidance_scale is not None:
+        sampling = replace(sampling, guidance_scale=options.guidance_scale)
+    tokenizer = Tokenizer(config.tokenizer)
+    arae = ArAE(config.model, tokenizer.vocab_size)
+    load_weights(arae, options.resume, strict=True)
+    diffusion = LatentDiffusion(config.diffusion, config.model.point_encoder)
+    clip = clips_samples(sampling, load_diffusion(diffusion, options.resume2))
+    device = torch.device("cpu")
+    return Models(LatentSampler(diffusion, sampling, device, clip), MeshGenerator(arae, tokenizer, device), config)
+
+
+def read_objects(folder: str | None, limit: int, most_faces: int) -> list[Mesh]:
+    """Objects with at most `most_faces` faces: an even choice of a folder's, or procedural shapes."""
+    kept: list[Mesh] = []
+    if folder is None:
+        index = 0
+        while len(kept) < limit:
+            mesh = make_shape(SHAPES_SEED, index)[0]
+            index += 1
+            if len(mesh.faces) <= most_faces:
+                kept.append(normalize(mesh)[0])
+        return kept
+    for path in list_inputs(folder):
+        mesh = load(path)
+        if not mesh.is_points and 0 < len((mesh := clean(mesh)).faces) <= most_faces:
+            kept.append(normalize(mesh)[0])
+    chosen = np.unique(np.linspace(0, len(kept) - 1, min(limit, len(kept))).astype(int))
+    return [kept[k] for k in chosen]
+
+
+def from_images(models: Models, images: list[np.ndarray]) -> list[Mesh]:
+    """A mesh for each picture, image k with seed k."""
+    made: list[Mesh] = []
+    for first in range(0, len(images), BATCH):
+        part = images[first : first + BATCH]
+        latents = models.sampler.sample(part, range(first, first + len(part)))
+        made += generate(models, first, len(part), latents=latents)
+        print(f"images: {len(made)} of {len(images)}", file=sys.stderr)
+    return made
+
+
+def from_points(models: Models, objects: list[Mesh]) -> list[Mesh]:
+    """A mesh for each object's surface points: the ArAE alone."""
+    count = models.config.model.point_encoder.point_num
+    clouds = np.stack([sample_surface(mesh, count, np.random.default_rng(k)) for k, mesh in enumerate(objects)])
+    made: list[Mesh] = []
+    for first in range(0, len(clouds), BATCH):
+        part = clouds[first : first + BATCH]
+        made += generate(models, first, len(part), points=part)
+    return made
+
+
+def generate(models: Models, first: int, count: int, points=None, latents=None) -> list[Mesh]:
+    config = models.config.test
+    seeds = range(first, first + count)
+    results = models.generator.generate(points, [config.test_num_face[0]] * count, seeds, config, latents=latents)
+    return [result.mesh for result in results]
+
+
+def compare(made: list[Mesh], exact: list[Mesh], objects: list[Mesh]) -> dict[str, float]:
+    """Distances to the object of the mesh from its own picture, from another's, and from its points."""
+    others = made[len(made) // 2 :] + made[: len(made) // 2]
+    right, wrong, points = (
+        np.array([chamfer(mesh, true) if len(mesh.faces) else 1.0 for mesh, true in zip(meshes, objects, strict=True)])
+        for meshes in (made, others, exact)
+    )
+    return {
+        "wins": float((right < wrong).mean()),
+        "right_mean": float(right.mean()),
+        "shuffled_mean": float(wrong.mean()),
+        "right_median": float(np.median(right)),
+        "shuffled_median": float(np.median(wrong)),
+        "points_mean": float(points.mean()),
+        "ratio": float(right.mean() / wrong.mean()),
+    }
+
+
+def time_sampling(sampler: LatentSampler, image: np.ndarray) -> dict[str, float]:
+    """Seconds of 100 guided DDIM steps for one image."""
+    timed = LatentSampler(sampler.model, replace(sampler.config, num_inference_steps=TIMED_STEPS), sampler.device)
+    timed.sample([image], [0])
+    started = time.perf_counter()
+    timed.sample([image], [0])
+    return {"seconds_100_steps": time.perf_counter() - started, "threads": torch.get_num_threads()}
+
+
+def draw(rows: list[tuple[np.ndarray, Mesh, Mesh, Mesh]]) -> np.ndarray:
+    from PIL import Image
+
+    size = 256
+    pictures = []
+    for image, made, true, exact in rows:
+        small = np.asarray(Image.fromarray(image).resize((size, size)))
+        shown = [render(m, size, TEST_VIEW, fit=true.vertices) if len(m.faces) else None for m in (made, true, exact)]
+        pictures.append([small, *shown])
+    return contact_sheet(pictures, header=["image", "made of it", "the object", "ArAE, of its points"])
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
