@@ -43,6 +43,7 @@ def export(source: Path, target: Path, dtype: torch.dtype, reference: bool = Fal
         weights[BASIS] = basis()
     target.mkdir(parents=True, exist_ok=True)
     save_file(weights, target / WEIGHTS_NAME, metadata={"format": "pt"})
+    (target / WEIGHTS_NAME).chmod(0o644)  # safetensors makes it private
     config = source / CONFIG_NAME
     if config.exists():
         write_json(target / CONFIG_NAME, json.loads(config.read_text()))
