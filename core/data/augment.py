@@ -101,8 +101,8 @@ def decimate(mesh: Mesh, target: int) -> Mesh:
     """
     import fast_simplification
 
-    vertices, faces = fast_simplification.simplify(
-        np.ascontiguousarray(mesh.vertices, np.float64), np.ascontiguousarray(mesh.faces, np.int32), target_count=target
+    vertices, faces = fast_simplification.simplify(  # it refuses arrays that cannot be written, as mapped ones
+        np.array(mesh.vertices, np.float64, order="C"), np.array(mesh.faces, np.int32, order="C"), target_count=target
     )
     simpler = tidy(Mesh(vertices.astype(np.float32), faces.astype(np.int32)))
     sound = len(simpler.faces) > 0 and bool(np.isfinite(simpler.vertices).all())

@@ -43,3 +43,15 @@ def made(source, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def make_config():
     return config
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Artist-made meshes that lie beside the repository on some machines; never in it."""
+    import numpy as np
+
+    file = Path(__file__).resolve().parents[3] / "shared" / "data" / "lowpoly_cc0.npz"
+    if not file.is_file():
+        pytest.skip(f"{file} is not on this machine")
+    with np.load(file) as arrays:
+        return {name: arrays[name] for name in arrays.files}

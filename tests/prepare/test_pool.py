@@ -1,7 +1,7 @@
 """Worker processes that die, hang and eat memory."""
 
-import os
 import time
+from pathlib import Path
 
 from misbehaving import act
 
@@ -52,4 +52,5 @@ def test_the_parent_is_not_kept_by_workers(tmp_path):
         pids = [worker.process.pid for worker in pool.workers]
         assert next(pool.map(items))[0].name == "fine-0"
     for pid in pids:
-        assert not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read()
+        state = Path(f"/proc/{pid}/stat")
+        assert not state.exists() or " Z " in state.read_text()

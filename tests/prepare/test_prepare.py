@@ -27,7 +27,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def names(folder: Path) -> set[str]:
     return {
-        source.name(k) for source in map(PreparedSource, [str(folder)] * 2, ("train", "test")) for k in range(len(source))
+        source.name(k)
+        for source in map(PreparedSource, [str(folder)] * 2, ("train", "test"))
+        for k in range(len(source))
     }
 
 
@@ -138,7 +140,9 @@ def test_licences_come_from_metadata(source, tmp_path, make_config):
     (tmp_path / "about.jsonl").write_text("\n".join(map(json.dumps, lines)))
     prepare(make_config(source, tmp_path / "set", metadata=str(tmp_path / "about.jsonl"), licence="unknown"))
     train = PreparedSource(str(tmp_path / "set"), "train")
-    told = dict(zip(train.column("name"), zip(train.column("licence"), train.column("source"), strict=True), strict=True))
+    told = dict(
+        zip(train.column("name"), zip(train.column("licence"), train.column("source"), strict=True), strict=True)
+    )
     assert told["good-0001.ply"] == ("CC0-1.0", "me")
     assert told["good-0002.stl"] == ("MIT", source.name)
     assert told["good-0004.glb"] == ("unknown", source.name)

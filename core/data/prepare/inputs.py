@@ -283,6 +283,11 @@ def _copy(item: Item, scratch: Path, most_bytes: int) -> Path:
 
 def _read(item: Item, place: str, most_bytes: int) -> bytes:
     if item.kind == "zip":
+        declared = _zip(item.place).getinfo(place).file_size
+        if declared > most_bytes:
+            raise Rejected(
+                "too large", f"unpacks to {declared / MIB:.0f} MiB, --max_file_mb allows {most_bytes / MIB:.0f}"
+            )
         return _bounded(_zip(item.place).open(place), most_bytes)
     if item.kind == "tar":
         content = _tar(item.place).extractfile(place)

@@ -1,0 +1,157 @@
+"""Sources of every kind, and items as files."""
+
+import io
+import shutil
+import sys
+import tarfile
+import types
+import zipfile
+from pathlib import Path
+
+import pytest
+from broken import BOX, gltf
+
+from core.data.prepare.inputs import Item, _bounded, fetch, list_source
+from core.data.prepare.rules import Rejected
+
+OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    folder = tmp_path / "src"
+    (folder / "b").mkdir(parents=True)
+    (folder / "a.obj").write_text(OBJ)
+    (folder / "b" / "c.OBJ").write_text(OBJ)
+    (folder / ".hidden.obj").write_text(OBJ)
+    (folder / "a.mtl").write_text("newmtl a")
+    return folder
+
+
+def names(src, tmp_path) -> list[str]:
+    return [item.name for item in list_source(str(src), tmp_path).items]
+
+
+def pack(folder: Path, suffix: str, target: Path) -> Path:
+    kind = {".zip": "zip", ".tar": "tar", ".tar.gz": "gztar"}[suffix]
+    return Path(shutil.make_archive(str(target / "pack"), kind, folder))
+
+
+def test_a_folder_tree(folder, tmp_path):
+    listing = list_source(str(folder), tmp_path)
+    assert [item.name for item in listing.items] == [".hidden.obj", "a.obj", "b/c.OBJ"]
+    assert listing.passed_over == {".mtl": 1}
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_archives_alone_and_in_folders(folder, tmp_path, suffix):
+    archive = pack(folder, suffix, tmp_path)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    listing = list_source(str(archive), scratch)
+    assert [Path(item.name).as_posix().removeprefix("./") for item in listing.items][-2:] == ["a.obj", "b/c.OBJ"]
+    file = fetch(listing.items[-1], scratch, 1 << 20)
+    assert file.read_text() == OBJ
+    archive.rename(folder / f"inner{suffix}")
+    assert any(item.name.startswith(f"inner{suffix}/") for item in list_source(str(folder), scratch).items)
+
+
+def test_an_archive_unpacks_no_further_than_allowed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("big.obj", bytes(3 << 20))
+    item = list_source(str(tmp_path / "a.zip"), tmp_path).items[0]
+    with pytest.raises(Rejected, match="unpacks to 3 MiB"):
+        fetch(item, tmp_path, 2 << 20)
+    with pytest.raises(Rejected, match="unpacks to more than 2 MiB"):  # what a directory says may be a lie
+        _bounded(io.BytesIO(bytes(3 << 20)), 2 << 20)
+
+
+def test_tars_neither_leave_their_folder_nor_explode(tmp_path):
+    for name, member in (("evil", "../../out.obj"), ("bomb", "big.obj")):
+        with tarfile.open(tmp_path / f"{name}.tar.gz", "w:gz") as archive:
+            info = tarfile.TarInfo(member)
+            info.size = len(OBJ) if name == "evil" else 100 << 20
+            archive.addfile(info, io.BytesIO(OBJ.encode() if name == "evil" else bytes(info.size)))
+    items = list_source(str(tmp_path), tmp_path / "scratch").items
+    assert [item.kind for item in items] == ["bad", "bad"]
+    assert "200 times its size" in items[0].member
+    assert not (tmp_path.parent / "out.obj").exists()
+
+
+def test_lists_and_urls(folder, tmp_path):
+    (tmp_path / "list.txt").write_text(f"# mine\nsrc/a.obj\nsrc/gone.obj\nfile://{folder}/b\n")
+    items = list_source(str(tmp_path / "list.txt"), tmp_path).items
+    assert {item.name.rsplit("/", 1)[1]: item.kind for item in items} == {
+        "a.obj": "file",
+        "gone.obj": "bad",
+        "c.OBJ": "url",
+    }
+    listing = list_source(f"file://{folder}", tmp_path)
+    assert [item.name for item in listing.items][1:] == ["a.obj", "b/c.OBJ"]
+    assert fetch(listing.items[2], tmp_path, 1 << 20).read_text() == OBJ
+    again = list_source(f"file://{folder}", tmp_path)
+    assert again.items == listing.items
+    (folder / "a.obj").write_text(OBJ + "# more\n")
+    assert [
+        a.stamp != b.stamp for a, b in zip(list_source(f"file://{folder}", tmp_path).items, listing.items, strict=True)
+    ] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_gltf_brings_its_buffers(tmp_path):
+    import json
+
+    document = gltf(24)
+    document["buffers"][0]["uri"] = "data.bin"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("deep/model.gltf", json.dumps(document))
+        archive.writestr("deep/data.bin", bytes(24 * 16))
+    listing = list_source(str(tmp_path / "a.zip"), tmp_path)
+    (tmp_path / "scratch").mkdir()
+    path = fetch(listing.items[0], tmp_path / "scratch", 1 << 20)
+    assert (path.parent / "data.bin").stat().st_size == 24 * 16
+
+
+def test_objaverse_through_its_package(tmp_path, monkeypatch):
+    """The package is not needed here: what is called of it is."""
+    (tmp_path / "x.glb").write_bytes(BOX.export(file_type="glb"))
+    package = types.ModuleType("objaverse")
+    package.load_annotations = lambda uids: {uids[0]: {"license": "by"}}  # type: ignore[attr-defined]
+    package.load_objects = lambda uids: {uids[0]: str(tmp_path / "x.glb")}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "objaverse", package)
+    (tmp_path / "uids").write_text("bb\naa\n")
+    items = list_source(f"objaverse:{tmp_path}/uids", tmp_path).items
+    assert [(item.name, item.licence) for item in items] == [("aa.glb", "by"), ("bb.glb", "")]
+    assert list_source("objaverse:cc,dd", tmp_path).items[1].place == "dd"
+    assert fetch(items[0], tmp_path, 1 << 20).name == "x.glb"
+
+
+def test_procedural_shapes():
+    items = list_source("shapes:3", Path()).items
+    assert [item.name for item in items] == ["shape-0000000", "shape-0000001", "shape-0000002"]
+
+
+@pytest.mark.parametrize(
+    ("src", "message"),
+    [
+        ("shapes:none", "shapes:N"),
+        ("/no/such/place", "no such file or folder"),
+        ("nonsense://bucket/a", "cannot be opened"),
+        ("objaverse:", "names no uid"),
+    ],
+)
+def test_what_is_no_source(src, message, tmp_path, monkeypatch):
+    if src.startswith("objaverse"):
+        monkeypatch.setitem(sys.modules, "objaverse", types.ModuleType("objaverse"))
+    with pytest.raises(ValueError, match=message):
+        list_source(src, tmp_path)
+
+
+def test_an_empty_folder_and_an_item_that_is_bad(tmp_path):
+    with pytest.raises(ValueError, match="holds no file"):
+        list_source(str(tmp_path), tmp_path)
+    with pytest.raises(Rejected, match="because"):
+        fetch(Item("a", "", "bad", "a", "because"), tmp_path, 1)
