@@ -104,6 +104,10 @@ class DecoderLayer(nn.Module):
         self, x: Tensor, layer: int = 0, cache: KVCache | None = None, lengths: Sequence[int] | None = None
     ) -> Tensor:
         attended = F.dropout(self.self_attn(x, layer, cache, lengths), self.dropout, self.training)
+        return self.after_attention(x, attended)
+
+    def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
+        """What treats every position by itself."""
         x = self.self_attn_layer_norm(x + attended)
         hidden = F.dropout(self.fc2(F.relu(self.fc1(x))), self.dropout, self.training)
         return self.final_layer_norm(x + hidden)
@@ -140,6 +144,13 @@ class Transformer(nn.Module):
         """
         x = x + self._positions(0, x.shape[1])
         return self._through_layers(x[is_real], lengths=is_real.sum(1).tolist())
+
+    def compile_layers(self) -> None:
+        """torch.compile what treats every position by itself; the attention is a kernel already, and its sequences'
+        lengths, which change from batch to batch, would have it compiled again and again."""
+        for layer in self.layers:
+            assert isinstance(layer, DecoderLayer)
+            layer.after_attention = torch.compile(layer.after_attention, dynamic=True)  # type: ignore[method-assign]
 
     def _positions(self, start: int, end: int) -> Tensor:
         if end > self.embed_positions.num_embeddings:

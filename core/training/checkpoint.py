@@ -4,6 +4,7 @@
                                   training.pt         optimizer, position in the data, clock (tensors and numbers only)
                                   config.json         every option and the git commit
     WORKSPACE/{model,best}.safetensors, config.json   the newest weights, and those of the lowest evaluation loss
+             /ema.safetensors                         with --ema: their moving average (and `best` is one of it)
 
 A folder is written under a temporary name, flushed to the disk and renamed, so that a process killed at any moment
 leaves the last one as it was. The random state is not stored: every step seeds it anew (see trainer.py).
@@ -26,7 +27,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights
+from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights, read_weights
 
 __all__ = [
     "LoadReport",
@@ -39,13 +40,16 @@ __all__ = [
     "lock_workspace",
     "publish",
     "read_state",
+    "read_weights",
     "save_checkpoint",
     "write_json",
+    "write_weights",
 ]
 
 STATE_NAME = "training.pt"
 CONFIG_NAME = "config.json"
 BEST_NAME = "best.safetensors"
+EMA_NAME = "ema.safetensors"
 FOLDER = re.compile(r"checkpoint-(\d{8,})")
 TEMPORARY_PREFIX = ".writing-"
 KEEP = 2
@@ -134,6 +138,15 @@ def publish(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
         _flush(temporary)
     temporary.replace(target)
+
+
+def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Write a file of weights whole or not at all."""
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    save_file({name: w.contiguous() for name, w in weights.items()}, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)
+    _flush(temporary)
+    temporary.replace(path)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from core.data.mesh import Mesh, finish, sample_surface
 from core.model.arae import ArAE
 from core.model.generate import SamplingConfig, generate
 from core.tokens import PAD, Tokenizer
+from meto import Grammar
 
 PICTURE_SIZE = 320  # pixels
 CHAMFER_POINTS = 2048
@@ -34,11 +35,31 @@ def true_meshes(batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
 def argmax_meshes(logits: Tensor, batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
     """Meshes of the likeliest tokens, each with the true ones before it: what one forward pass shows.
 
+    A token is chosen among those that the grammar lets take the true one's place whatever follows: a coordinate for a
+    coordinate, a turn for a turn. So the tokens say a whole mesh.
+
     Args:
         logits: (M, vocab) at the labels of the batch, sequence after sequence.
     """
     lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
+    labels = batch.ids[:, 1:][batch.ids[:, 1:] != PAD]
+    classes = interchangeable(tokenizer.grammar)[tokenizer.grammar.token_class]
+    kind = torch.as_tensor(classes, device=logits.device)  # (vocab,)
+    logits = logits.masked_fill(kind[labels].unsqueeze(1) != kind, -torch.inf)
     return [_mesh(ids.cpu().numpy(), tokenizer) for ids in logits.argmax(-1).split(lengths)]
+
+
+def interchangeable(grammar: Grammar) -> np.ndarray:
+    """(C,) a number for each class of tokens, the same for classes that lead from any state to the same ones."""
+    moves = np.concatenate([grammar.next_state.reshape(-1, grammar.num_classes), grammar.open_change[None]])
+    return np.unique(moves, axis=1, return_inverse=True)[1].reshape(-1)
+
+
+def is_coordinate(tokenizer: Tokenizer, device: torch.device) -> Tensor:
+    """(vocab,) whether an id is a coordinate; the others are ops: turns, beginnings and ends."""
+    grammar = tokenizer.grammar
+    coordinates = [name == "coordinate" for name in grammar.class_names]
+    return torch.as_tensor(np.array(coordinates)[grammar.token_class], device=device)
 
 
 @torch.no_grad()

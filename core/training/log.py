@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -188,6 +189,15 @@ def memory(device: torch.device) -> str:
     import psutil
 
     return f"RSS {psutil.Process().memory_info().rss / 2**30:.1f} GiB"
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that a process can have on its device: of the GPU, else its share of what is free of the machine's."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 NOT_NEGATIVE = (
     *("batch_tokens", "max_steps", "max_minutes", "gradient_clip", "weight_decay"),
-    *("eval_every", "save_every", "save_minutes", "threads", "seed"),
+    *("eval_every", "save_every", "save_minutes", "threads", "seed", "explosion"),
 )
 
 
@@ -44,6 +44,16 @@ class TrainConfig:
     """Share of the run in which the learning rate rises; it then falls to a tenth by a cosine."""
     checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: slower, much less memory."""
+    compile: bool = False
+    """torch.compile the decoder's layers; takes a minute at the start. (On the CPU it gains nothing.)"""
+    shard: bool = False
+    """Divide weights, gradients and optimizer among the processes (FSDP); also by acc_configs/fsdp.yaml."""
+    ema: float = 0.0
+    """Keep a moving average of the weights, so much of it at each step (0.999, say): it is evaluated. 0: off."""
+    explosion: float = 4.0
+    """Stop where the loss exceeds so many times its moving average, and 1 more; 0: never."""
+    allow_misfit: bool = False
+    """Start although the estimate says that the memory will not do."""
     seed: int = 0
     """Of the weights, the data and the dropout."""
     eval_mode: Literal["none", "loss", "generate"] = "loss"
@@ -72,5 +82,7 @@ class TrainConfig:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise ValueError(f"--lr {self.lr}: a positive number is needed")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"--ema {self.ema}: a decay in [0, 1) is needed; 0 is off")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(f"--warmup_ratio {self.warmup_ratio}: a share of the run in [0, 1) is needed")

@@ -1,6 +1,7 @@
 """What is trained: the tasks that the loop (trainer.py) is given. The loop knows nothing about meshes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,11 +10,13 @@ from torch import Tensor, nn
 
 from core.data.batch import Batch, BatchSampler, collate, make_loader
 from core.data.dataset import DataConfig, build_datasets
-from core.model.arae import ArAE, ArAEConfig
+from core.model.arae import ArAE, ArAEConfig, ArAEOutput
 from core.tokens import PAD, Tokenizer, TokenizerConfig
-from core.training import evaluation
+from core.training import estimate, evaluation
+from core.training.evaluation import is_coordinate
 from core.training.options import TrainConfig
 from core.training.processes import outlive_sigterm
+from core.training.shard import is_sharded
 
 PICTURED = 4  # test meshes in an evaluation's picture
 
@@ -53,6 +56,10 @@ class Task(Protocol):
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Metrics]:
         """Mean loss of a batch, and what else is worth a curve."""
 
+    # A task may also have `flops(batch)`, for the share of the machine's speed that is used (MFU), and
+    # `memory(world, sharded)`, an `estimate.Memory`, and `with_options(**options)`, the task with other options of
+    # training, for refusing what cannot fit before the model is made and saying what would.
+
     def evaluate(self, model: nn.Module, accelerator: Any) -> dict[str, float]:
         """Metrics on the test split, equal on every process; the lowest `loss` makes the best checkpoint."""
 
@@ -82,6 +89,8 @@ class ArAETask:
     def build_model(self) -> nn.Module:
         model = ArAE(self.config, self.tokenizer.vocab_size)
         model.mesh_decoder.model.checkpointing = self.train.checkpointing
+        if self.train.compile:
+            model.mesh_decoder.model.compile_layers()
         return model
 
     def build_data(self) -> None:
@@ -153,9 +162,43 @@ class ArAETask:
             "loss_ce": (nats, count),
             "loss_kl": (output.loss_kl.detach(), 1),
             "nats_per_face": (nats, batch.num_faces.sum()),
-            "token_accuracy": ((output.logits.detach().argmax(-1) == output.labels).sum(), count),
-            "padding": ((batch.ids == PAD).sum(), batch.ids.numel()),
+            **self._accuracy(output),
+            "padding_skipped": ((batch.ids == PAD).sum(), batch.ids.numel()),
         }
+
+    def _accuracy(self, output: ArAEOutput) -> Metrics:
+        """Share of tokens that are the likeliest: of all, of the coordinates, and of the ops (turns, BOM, EOS)."""
+        hit = output.logits.detach().argmax(-1) == output.labels
+        coordinate = is_coordinate(self.tokenizer, hit.device)[output.labels]
+        return {
+            "token_accuracy": (hit.sum(), len(hit)),
+            "accuracy_coordinates": (hit[coordinate].sum(), coordinate.sum()),
+            "accuracy_ops": (hit[~coordinate].sum(), (~coordinate).sum()),
+        }
+
+    def flops(self, batch: Batch) -> float:
+        """Operations that the model needs for a training step on the batch."""
+        lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
+        return estimate.step_flops(self.config, self.tokenizer.vocab_size, lengths)
+
+    def with_options(self, **options: Any) -> "ArAETask":
+        """The task with other options of training, its data not yet read."""
+        return ArAETask(self.tokenizer.config, self.config, self.data, replace(self.train, **options))
+
+    def memory(self, world: int, sharded: bool) -> estimate.Memory:
+        """Memory of a step on the batch of the longest meshes; called before the model is made."""
+        longest = [self.config.decoder.max_seq_length + 1] * self.train.batch_size
+        if self.train.batch_tokens:
+            most = self.train.batch_tokens // (longest[0] + 1 + self.config.num_cond_tokens)
+            longest = longest[: max(1, most)]
+        return estimate.memory(
+            self.config,
+            self.tokenizer.vocab_size,
+            longest,
+            checkpointing=self.train.checkpointing,
+            low_precision=self.train.mixed_precision != "no",
+            shards=world if sharded else 1,
+        )
 
     def evaluate(self, model: nn.Module, accelerator: Any) -> dict[str, float]:
         if not len(self.test_set):
@@ -168,7 +211,7 @@ class ArAETask:
             for name, pair in {"loss": (loss * weight, weight), **metrics, **self._generated(model, batch)}.items():
                 pair_tensor = torch.stack([torch.as_tensor(x, device=accelerator.device).float() for x in pair])
                 sums[name] = sums.get(name, 0) + pair_tensor
-        sums.pop("padding")
+        sums.pop("padding_skipped")
         totals = accelerator.reduce(torch.stack(list(sums.values())), "sum").tolist()
         return {name: total / count for name, (total, count) in zip(sums, totals, strict=True) if count}
 
@@ -178,8 +221,9 @@ class ArAETask:
 
     def _generated(self, model: nn.Module, batch: Batch) -> Metrics:
         """How whole generated meshes compare with the batch's own, for --eval_mode generate."""
-        if self.train.eval_mode != "generate" or not isinstance(model, ArAE):  # sharded: not all of it is here
+        if self.train.eval_mode != "generate" or is_sharded(model):  # not all of it is here
             return {}
+        assert isinstance(model, ArAE)
         made = evaluation.generated_meshes(model, batch, self.tokenizer)
         return evaluation.compare(made, evaluation.true_meshes(batch, self.tokenizer))
 

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from core.training import checkpoint, log
+from core.training import checkpoint, estimate, log, shard
+from core.training.ema import Ema
 from core.training.log import Sums
 from core.training.optim import build_optimizer, learning_rate
 from core.training.options import TrainConfig
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from core.training.tasks import Task
 
 __all__ = ["Position", "TrainConfig", "Trainer"]
+
+SMOOTHING = 0.02  # weight of a step in the moving average of the loss
+STEPS_TO_KNOW = 50  # that this average needs before anything is called an explosion
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +54,8 @@ class Position:
     """Units of loss (tokens) trained on."""
     best_loss: float = math.inf
     best_step: int = -1
+    smooth_loss: float = math.nan
+    """Moving average of the loss, for telling when it explodes."""
     evaluation_due: bool = False
     """Stopped when an evaluation was due: it comes first on continuing."""
 
@@ -68,6 +75,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, task: "Task", record: dict[str, Any] | None = None):
         self.config, self.task = config, task
         self.workspace = Path(config.workspace).expanduser()
+        self.sharded = shard.wanted(config.shard)
         self.accelerator = _accelerator(config, self.workspace)
         self.is_main = self.accelerator.is_main_process
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
@@ -105,9 +113,9 @@ class Trainer:
     # ------------------------------------------------------------------ before the first step
 
     def _setup(self) -> None:
+        self._check_memory()
         seed_all(self.config.seed, "weights")
         model = self.task.build_model()
-        optimizer = build_optimizer(model, self.config.lr, self.config.weight_decay)
         self._once_on_main(self._take_workspace)
         start = checkpoint.latest_checkpoint(self.workspace)
         self._once_on_main(lambda: self._check_space(model, start))
@@ -119,7 +127,7 @@ class Trainer:
             for path in filter(None, (self.config.resume, self.config.resume2)):
                 checkpoint.load_weights(model, path, self.config.align_posemb)
         self.task.build_data()
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self._prepare(model)
         if start:
             self._restore(start)
         if not self.task.num_batches(0, self.world):
@@ -134,6 +142,53 @@ class Trainer:
             log.banner(self._facts(start))
             if start and (changed := checkpoint.changed_options(start, self.record)):
                 logger.warning("options changed since %s: %s", start.name, ", ".join(changed))
+
+    def _prepare(self, model: torch.nn.Module) -> None:
+        """The model on its device, replicated or sharded, with its optimizer; and how fast that device is."""
+        if self.sharded:
+            # Not through accelerate, which would replicate it; so what its wrapper does for precision is done here.
+            self.model = shard.shard(model.to(self.accelerator.device), self.accelerator.device)
+            self.precision: Callable[[], AbstractContextManager] = self.accelerator.autocast
+            optimizer = build_optimizer(self.model, self.config.lr, self.config.weight_decay)
+            self.optimizer = self.accelerator.prepare(optimizer)
+        else:
+            optimizer = build_optimizer(model, self.config.lr, self.config.weight_decay)
+            self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+            self.precision = nullcontext
+        self.ema = Ema(self._plain_model(), self.config.ema) if self.config.ema else None
+        self.peak, self.flops = 0.0, getattr(self.task, "flops", lambda _batch: 0.0)
+        if hasattr(self.task, "flops"):
+            peak = estimate.matmul_peak(self.accelerator.device, self.config.mixed_precision)
+            self.peak = self.agreement.sum([peak])[0]
+
+    def _check_memory(self) -> None:
+        """Before the model is made: a machine without the memory would swap, or kill the process hours from now.
+
+        Raises:
+            ValueError: it will not do, by the estimate.
+        """
+        task: Any = self.task
+        if not hasattr(task, "memory"):
+            return
+        need = task.memory(self.world, self.sharded)
+        there = log.free_memory(self.accelerator.device)
+        if need.total <= there:
+            return
+        text = f"training takes about {estimate.describe(need)}; each process has {there / estimate.GIB:.1f} GiB here"
+        if self.config.allow_misfit:
+            logger.warning("%s; going on all the same (--allow_misfit)", text)
+            return
+        raise ValueError(f"{text}. {self._what_would_fit(task, there)}--allow_misfit goes on all the same")
+
+    def _what_would_fit(self, task: Any, there: float) -> str:
+        changes: list[dict[str, Any]] = [{}] if self.config.checkpointing else [{}, {"checkpointing": True}]
+        sizes = [n for n in (self.config.batch_size, 2, 1) if n <= self.config.batch_size]
+        for size, more in itertools.product(dict.fromkeys(sizes), changes):
+            options = {"batch_size": size, **more}
+            if task.with_options(**options).memory(self.world, self.sharded).total <= there:
+                words = [f"--{k}" if v is True else f"--{k} {v}" for k, v in options.items()]
+                return f"What would fit: {' '.join(words)}; else "
+        return "A smaller --max_seq_length, model, or more processes with --shard would take less; "
 
     def _take_workspace(self) -> None:
         self.lock = checkpoint.lock_workspace(self.workspace)
@@ -151,11 +206,16 @@ class Trainer:
         restore(self.model, self.optimizer, self.accelerator.scaler, state)
         self.position = Position(**state["position"])
         self.window.sums = {name: (total, count) for name, (total, count) in state["window"].items()}
+        if self.ema and "ema" in state:
+            self.ema.load(state["ema"])
         # Another number of processes or batch size: as many samples of the epoch count as used.
         used = self.position.batch * state["samples_per_batch"]
         self.position.batch = used // self._samples_per_batch()
         if self.is_main and self.position.best_step == self.position.step:
-            checkpoint.publish(path / checkpoint.WEIGHTS_NAME, self.workspace / checkpoint.BEST_NAME)
+            kept = self.workspace / checkpoint.EMA_NAME if "ema" in state else path / checkpoint.WEIGHTS_NAME
+            if "ema" in state:
+                checkpoint.write_weights(kept, {**checkpoint.read_weights(path), **state["ema"]})
+            checkpoint.publish(kept, self.workspace / checkpoint.BEST_NAME)
         steps = self.agreement.sum([self.position.step])[0]
         if steps != self.world * self.position.step:
             raise ValueError(
@@ -167,7 +227,7 @@ class Trainer:
 
     def _facts(self, start: Path | None) -> list[tuple[str, str]]:
         config, accelerator = self.config, self.accelerator
-        parameters = list(self.accelerator.unwrap_model(self.model).parameters())
+        parameters = list(self._plain_model().parameters())
         trained = sum(p.numel() for p in parameters if p.requires_grad)
         total = sum(p.numel() for p in parameters)
         device = torch.cuda.get_device_name(accelerator.device) if accelerator.device.type == "cuda" else "CPU"
@@ -182,6 +242,7 @@ class Trainer:
             ("training", f"{self.task.name}: {total:,} parameters, {trained:,} of them trained; {begin}"),
             ("on", f"{device}, {processes}, precision {config.mixed_precision}"),
             ("batch", f"{batch}{config.batch_size * self.world * accumulation} meshes a step"),
+            *([("peak", f"{self.peak / 1e12:.2f} TFLOP/s of matrix products, measured")] if self.peak else []),
             ("until", " or ".join(limits) + (" (the first of them)" if len(limits) > 1 else "")),
             *self.task.describe(),
             ("workspace", f"{self.workspace} (curves: tensorboard --logdir {self.workspace})"),
@@ -215,25 +276,32 @@ class Trainer:
         weights = [self.task.weight(batch) for batch in group]
         total, where.seconds = self.agreement.sum([sum(weights), self._clock() if self.is_main else 0.0])
         losses, sums = [], []
+        flops = sum(self.flops(batch) for batch in group)
         for k, (batch, weight) in enumerate(zip(group, weights, strict=True)):
             with self._synchronised(k == len(group) - 1):
                 seed_all(config.seed, "step", where.step, k, self.rank)
-                loss, metrics = self.task.loss(self.model, self.task.to(batch, self.accelerator.device))
+                batch = self.task.to(batch, self.accelerator.device)
+                with self.precision():
+                    loss, metrics = self.task.loss(self.model, batch)
                 self.accelerator.backward(loss * (weight * self.world / total))
             losses.append(loss.detach())
             sums.append(metrics)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.gradient_clip or math.inf)
+        norm = shard.whole(norm)
         values = torch.stack([*losses, torch.as_tensor(norm, device=losses[0].device)]).float().tolist()
-        self._stop_if_not_finite(group, values[:-1], values[-1])
+        self._stop_if_bad(group, values[:-1], values[-1])
         rate = learning_rate(self._done(next_step=True), config.lr, config.warmup_ratio)
         for param_group in self.optimizer.param_groups:
             param_group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.ema:
+            self.ema.update()
         where.step += 1
         where.tokens += total
         loss_sum = sum(loss * weight for loss, weight in zip(values, weights, strict=False))
-        self._note(log.add_up([{"loss": (loss_sum, sum(weights))}, *map(log.numbers, sums)]), total)
+        own = {"loss": (loss_sum, sum(weights)), "mfu": (flops, 0.0)}
+        self._note(log.add_up([own, *map(log.numbers, sums)]), total)
         self.window.add({"grad_norm": (values[-1], 1.0), "lr": (rate, 1.0)})
 
     def _synchronised(self, last: bool) -> AbstractContextManager:
@@ -249,27 +317,42 @@ class Trainer:
         names = sorted(sums)
         flat = self.agreement.sum([*itertools.chain(*map(sums.__getitem__, names)), float(self.stop.received)])
         self.stopping = flat.pop() > 0
-        self.window.add({name: (flat[2 * k], flat[2 * k + 1]) for k, name in enumerate(names)})
+        together = {name: (flat[2 * k], flat[2 * k + 1]) for k, name in enumerate(names)}
+        loss, count = together["loss"]
+        smooth = self.position.smooth_loss
+        now_loss = loss / count
+        self.position.smooth_loss = now_loss if math.isnan(smooth) else smooth + SMOOTHING * (now_loss - smooth)
         now = time.monotonic()
+        together["mfu"] = (together["mfu"][0], self.peak * (now - self.mark))
+        self.window.add(together)
         self.window.add({"tokens_per_second": (tokens, now - self.mark)})
         self.mark = now
 
-    def _stop_if_not_finite(self, group: list[Any], losses: list[float], norm: float) -> None:
+    def _stop_if_bad(self, group: list[Any], losses: list[float], norm: float) -> None:
         """Before the weights are touched. (fp16's scaler skips a step of overflown gradients by itself.)"""
         bad_norm = not math.isfinite(norm) and self.config.mixed_precision != "fp16"
         bad = bad_norm or not all(map(math.isfinite, losses))
-        if not self.agreement.any(bad):
+        not_finite, exploded = self.agreement.sum([float(bad), float(not bad and self._exploded(losses))])
+        if not not_finite and not exploded:
             return
+        what = "is not finite" if not_finite else f"exploded (moving average {self.position.smooth_loss:.4f})"
         step = self.position.step + 1
-        file = self.workspace / f"not-finite-step-{step:08d}-process-{self.rank}.json"
+        kind = "not-finite" if not_finite else "exploded"
+        file = self.workspace / f"{kind}-step-{step:08d}-process-{self.rank}.json"
         batches = [{"loss": repr(x), "samples": self.task.names(b)} for x, b in zip(losses, group, strict=True)]
         content = {"step": step, "epoch": self.position.epoch, "gradient_norm": repr(norm), "batches": batches}
         file.write_text(json.dumps(content, indent=2) + "\n")
         last = checkpoint.latest_checkpoint(self.workspace)
+        go_on = "" if not_finite else ", a higher --explosion goes on"
         raise ValueError(
-            f"the loss is not finite at step {step} (loss {losses}, gradient norm {norm:g}); the samples are named in "
-            f"{file}; the last checkpoint is {last.name if last else 'none'}; a lower --lr usually helps"
+            f"the loss {what} at step {step} (loss {losses}, gradient norm {norm:g}); the samples are named in {file}; "
+            f"the last checkpoint is {last.name if last else 'none'}; a lower --lr usually helps{go_on}"
         )
+
+    def _exploded(self, losses: list[float]) -> bool:
+        where, factor = self.position, self.config.explosion
+        known = factor > 0 and where.step >= STEPS_TO_KNOW
+        return known and sum(losses) / len(losses) > factor * abs(where.smooth_loss) + 1
 
     def _after_step(self, epoch_ended: bool) -> bool:
         """Report, evaluate and save as is due; True if the run has to stop."""
@@ -316,6 +399,9 @@ class Trainer:
         where, means = self.position, self.window.means() or self.reported
         place = f"epoch {min(where.epoch + 1, self.config.num_epochs)} step {where.step}"
         speed = f"{means.get('tokens_per_second', math.nan):,.0f} tokens/s"
+        if self.peak:
+            skipped = f", {100 * means.get('padding_skipped', 0):.0f} % skipped" if "padding_skipped" in means else ""
+            speed += f" | padding 0 %{skipped} | MFU {100 * means.get('mfu', math.nan):.0f} %"
         return f"{place} | loss {means.get('loss', math.nan):.4f} | {speed} | {log.memory(self.accelerator.device)}"
 
     def _report(self) -> None:
@@ -329,13 +415,14 @@ class Trainer:
     def _evaluate(self) -> bool:
         """Loss and pictures on the test split; True if the loss is the lowest so far."""
         where = self.position
-        model, sharded = self._plain_model()
+        model = self._plain_model()
         model.eval()
         begun = time.monotonic()
-        with torch.no_grad(), self.accelerator.autocast():
+        averaged = self.ema.in_place() if self.ema else nullcontext()
+        with torch.no_grad(), self.accelerator.autocast(), averaged:
             seed_all(self.config.seed, "evaluation")
             metrics = self.task.evaluate(model, self.accelerator)
-            images = self.task.pictures(model) if self.is_main and not sharded else {}
+            images = self.task.pictures(model) if self.is_main and not self.sharded else {}
         self.model.train()
         where.evaluation_due = False
         text = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
@@ -349,13 +436,9 @@ class Trainer:
         where.best_loss, where.best_step = metrics["loss"], where.step
         return True
 
-    def _plain_model(self) -> tuple[torch.nn.Module, bool]:
-        """The model without the wrapper that waits for other processes (sharded: True, with it, as it needs them)."""
-        from accelerate import DistributedType
-
-        if self.accelerator.distributed_type == DistributedType.FSDP:
-            return self.model, True
-        return self.accelerator.unwrap_model(self.model), False
+    def _plain_model(self) -> torch.nn.Module:
+        """The model without the wrapper that waits for other processes (a sharded one is always together with them)."""
+        return self.model if self.sharded else self.accelerator.unwrap_model(self.model)
 
     def _save(self, is_best: bool) -> None:
         weights, state = snapshot(self.model, self.optimizer, self.accelerator.scaler)
@@ -364,11 +447,17 @@ class Trainer:
             "window": self.window.sums,
             "samples_per_batch": self._samples_per_batch(),
         }
+        if self.ema:
+            state["ema"] = {name: shard.whole(average).cpu() for name, average in self.ema.averages.items()}
 
         def write() -> None:
             folder = checkpoint.save_checkpoint(self.workspace, self.position.step, weights, state, self.record)
+            kept = folder / checkpoint.WEIGHTS_NAME
+            if self.ema:
+                kept = self.workspace / checkpoint.EMA_NAME
+                checkpoint.write_weights(kept, {**weights, **state["ema"]})
             if is_best:
-                checkpoint.publish(folder / checkpoint.WEIGHTS_NAME, self.workspace / checkpoint.BEST_NAME)
+                checkpoint.publish(kept, self.workspace / checkpoint.BEST_NAME)
 
         self._once_on_main(write)
         self.saved_at = self.position.seconds

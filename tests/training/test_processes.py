@@ -17,6 +17,7 @@ from core.training import checkpoint
 
 RUN = Path(__file__).with_name("toy_run.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+KILLS = int(os.environ.get("TRAIN_KILLS", "3"))
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
@@ -51,11 +52,32 @@ def test_two_processes_give_the_gradients_of_one(tmp_path):
         torch.testing.assert_close(tensor, weights[1][name], rtol=1e-5, atol=1e-6)
 
 
+def test_sharded_training_is_the_replicated_one_and_loads_in_one_process(tmp_path):
+    options = {"ema": 0.9, "dropout": 0.0, "max_steps": 9, "save_every": 3, "gradient_accumulation_steps": 2}
+    assert run(tmp_path / "whole", 2, **options)[0] == 0
+    assert run(tmp_path / "sharded", 2, shard=True, **{**options, "max_steps": 4})[0] == 0
+    code, errors = run(tmp_path / "sharded", 2, shard=True, **options)
+    assert code == 0, errors
+    for name in ("model.safetensors", "ema.safetensors", "best.safetensors"):
+        whole, sharded = (load_file(tmp_path / kind / name) for kind in ("whole", "sharded"))
+        torch.testing.assert_close(sharded, whole, rtol=1e-5, atol=1e-6)
+    code, errors = run(tmp_path / "sharded", 1, **{**options, "max_steps": 11})
+    assert code == 0, errors
+    assert "continues checkpoint-00000009" in errors
+
+
+def test_one_process_has_nobody_to_share_with(tmp_path):
+    code, errors = run(tmp_path, 1, shard=True)
+    assert code == 1
+    assert "error: --shard" in errors
+
+
 def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path):
-    options = {"save_every": 2, "pause": 0.05}
+    """TRAIN_KILLS=20 kills it so many times, which takes three minutes."""
+    options = {"save_every": 2, "pause": 0.05, "num_epochs": 3 if KILLS < 10 else 8}
     assert run(tmp_path / "whole", 2, **options)[0] == 0
     rng = random.Random(0)
-    for _ in range(3):
+    for _ in range(KILLS):
         with start(tmp_path / "killed", 2, **options) as process:
             if wait_for(lambda: checkpoint.latest_checkpoint(tmp_path / "killed"), process):
                 time.sleep(rng.random())

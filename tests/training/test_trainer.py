@@ -11,7 +11,8 @@ from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 from toy import ToyTask
 
-from core.training import checkpoint
+from core.training import checkpoint, trainer
+from core.training.ema import Ema
 from core.training.steps import grouped, with_last
 from core.training.trainer import TrainConfig, Trainer
 
@@ -140,6 +141,58 @@ def test_loss_that_is_not_finite_stops_with_the_names(tmp_path):
     assert all(torch.isfinite(w).all() for w in weights(tmp_path).values())
 
 
+def test_loss_that_explodes_stops_with_the_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "STEPS_TO_KNOW", 6)
+
+    class Exploding(ToyTask):
+        def batch(self, epoch, k):
+            name, x = super().batch(epoch, k)
+            return name, x * (1000 if (epoch, k) == (1, 2) else 1)
+
+    with pytest.raises(ValueError, match=r"the loss exploded \(moving average .*at step 9.*checkpoint-00000006"):
+        train(tmp_path / "stopped", Exploding())
+    content = json.loads((tmp_path / "stopped" / "exploded-step-00000009-process-0.json").read_text())
+    assert content["batches"][0]["samples"] == ["batch-1-2"]
+    assert train(tmp_path / "goes-on", Exploding(), explosion=0.0).step == 18
+
+
+def test_moving_average_of_the_weights(tmp_path):
+    """It is evaluated, kept as best, continued over restarts, and does not touch the training."""
+    seen = []
+
+    class Watched(ToyTask):
+        def evaluate(self, model, accelerator):
+            seen.append({name: p.clone() for name, p in model.state_dict().items()})
+            return {"loss": 1.0 / len(seen)}
+
+    options = {"ema": 0.9, "save_every": 4, "eval_every": 6}
+    train(tmp_path / "plain", eval_every=6)
+    train(tmp_path / "whole", Watched(), **options)
+    assert_equal(weights(tmp_path / "plain"), weights(tmp_path / "whole"))
+    averaged = load_file(tmp_path / "whole" / "ema.safetensors")
+    assert_equal(averaged, seen[-1])
+    assert_equal(averaged, load_file(tmp_path / "whole" / "best.safetensors"))
+    assert any(not torch.equal(averaged[name], value) for name, value in weights(tmp_path / "whole").items())
+    with pytest.raises(KilledError):
+        train(tmp_path / "killed", ToyTask(on_batch=killer(1, 4)), **options)
+    train(tmp_path / "killed", Watched(), **options)
+    assert_equal(averaged, load_file(tmp_path / "killed" / "ema.safetensors"))
+
+
+def test_moving_average_is_the_formula():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    expected, ema = model.weight.detach().clone(), Ema(model, 0.75)
+    for _ in range(3):
+        with torch.no_grad():
+            model.weight.normal_()
+        ema.update()
+        expected = 0.75 * expected + 0.25 * model.weight.detach()
+    with ema.in_place():
+        assert torch.allclose(model.weight, expected)
+    assert not torch.allclose(model.weight, expected)
+
+
 def test_max_steps_and_max_minutes_stop(tmp_path):
     assert train(tmp_path / "steps", max_steps=7).step == 7
     position = train(tmp_path / "minutes", max_minutes=0.5 / 60, num_epochs=100000, eval_mode="none")
@@ -214,6 +267,7 @@ def test_another_batch_size_continues_at_the_same_sample(tmp_path):
         ({"batch_size": 0}, "--batch_size 0"),
         ({"lr": float("nan")}, "--lr nan"),
         ({"warmup_ratio": 1.0}, "--warmup_ratio 1.0"),
+        ({"ema": 1.0}, "--ema 1.0"),
         ({"max_minutes": -1.0}, "--max_minutes -1.0"),
     ],
 )
