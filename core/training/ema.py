@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from core.training.shard import is_sharded, reshard
+
 
 class Ema:
     """The average over steps, `decay` of it kept at each. On sharded parameters it is sharded likewise.
@@ -40,6 +42,8 @@ class Ema:
 
     @torch.no_grad()
     def _swap(self) -> None:
+        if is_sharded(self.model):
+            reshard(self.model)
         for average, parameter in self._pairs():
             kept = parameter.clone()
             parameter.copy_(average)

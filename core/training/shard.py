@@ -45,6 +45,15 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
+def reshard(model: nn.Module) -> None:
+    """Give back what is still whole of the last forward pass, so that the parameters are each process's own parts."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def whole(tensor: Any) -> Any:
     """The whole of a sharded tensor (all processes have to call it); another one as it is."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
