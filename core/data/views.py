@@ -20,10 +20,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from core.data.augment import EVAL_BOUND, augment, jitter
 from core.data.camera import View
-from core.data.dataset import TEST_SHAPES_SEED, DataConfig, Key
+from core.data.dataset import TEST_SHAPES_SEED, DataConfig, Key, share_out
+from core.data.entries import open_entry, parse_entries
 from core.data.mesh import Mesh, normalize, sample_surface
 from core.data.render import CLAY, render
-from core.data.sources import FolderSource, MeshSource, PackedMeshes, ShapesSource, cpu_count
+from core.data.sources import JoinedMeshes, MeshSource, ShapesSource, cpu_count
 
 log = logging.getLogger(__name__)
 
@@ -324,11 +325,16 @@ def build_view_datasets(
     if not config.data:
         test = make([ShapesSource(seed + TEST_SHAPES_SEED, max(1, config.testset_size), progress=False)], None, False)
         return make([shapes()], None, True) if train else None, test
-    folders = [FolderSource(Path(folder)) for folder in config.data]
-    test = make([PackedMeshes.join([folder.test for folder in folders])], None, False)
+    entries = parse_entries(config.data)
+    opened = [open_entry(entry, seed) for entry in entries]
+    test = make([JoinedMeshes.of([tests for _, tests in opened])], None, False)
     if not train:
         return None, test
-    meshes = PackedMeshes.join([folder.train for folder in folders])
+    if entries[0].weight is not None:
+        total = sum(len(_small_enough(part, config.max_face_length)) for part, _ in opened)
+        counts = share_out(total, [entry.weight or 0 for entry in entries])
+        return make([part for part, _ in opened], counts, True), test
+    meshes = JoinedMeshes.of([part for part, _ in opened])
     if config.shapes_fraction == 0:
         return make([meshes], None, True), test
     size = len(_small_enough(meshes, config.max_face_length))

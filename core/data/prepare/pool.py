@@ -13,8 +13,10 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 import time
+import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
@@ -81,7 +83,8 @@ class _Worker:
         self.scratch = Path(tempfile.mkdtemp(dir=folder))
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other, task, self.scratch, function), daemon=True)
-        self.process.start()
+        with _nameless_main():
+            self.process.start()
         other.close()
         self.waiting: deque[tuple[int, Item]] = deque()
         self.ready = False
@@ -205,6 +208,17 @@ class Pool:
             done[index] = (item, Outcome(rejected=[(reason, detail)]))
         todo.extendleft(reversed(worker.waiting))
         return self._worker()
+
+
+@contextlib.contextmanager
+def _nameless_main() -> Iterator[None]:
+    """Children start by importing the parent's script again, with all that it imports: here they need nothing of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _cause(code: int) -> str:
