@@ -5,7 +5,7 @@ python -m core.training.estimate ArAE --batch_size 4        # a table for common
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,24 +53,28 @@ def step_flops(config: ArAEConfig, vocab_size: int, lengths: Sequence[int]) -> f
     return 3 * forward_flops(config, vocab_size, lengths)
 
 
-def matmul_peak(device: torch.device, precision: str, seconds: float = 0.3) -> float:
-    """Operations a second of the fastest of a few square matrix products in the training precision, here and now."""
+def matmul_peak(
+    device: torch.device, precision: str, seconds: float = 0.3, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Operations a second, by `clock`, of the fastest of a few square matrix products in the training precision."""
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     sizes = (1024, 4096, 8192) if device.type == "cuda" else (512, 1024)
-    return max(_matmul_speed(size, dtype, device, seconds / len(sizes)) for size in sizes)
+    return max(_matmul_speed(size, dtype, device, seconds / len(sizes), clock) for size in sizes)
 
 
-def _matmul_speed(size: int, dtype: torch.dtype, device: torch.device, seconds: float) -> float:
+def _matmul_speed(
+    size: int, dtype: torch.dtype, device: torch.device, seconds: float, clock: Callable[[], float]
+) -> float:
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best, until = 0.0, time.perf_counter() + seconds
     a @ b
     while best == 0.0 or time.perf_counter() < until:
         _synchronise(device)
-        begun = time.perf_counter()
+        begun = clock()
         for _ in range(4):
             a @ b
         _synchronise(device)
-        best = max(best, 4 * 2 * size**3 / (time.perf_counter() - begun))
+        best = max(best, 4 * 2 * size**3 / (clock() - begun))
     return best
 
 

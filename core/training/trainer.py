@@ -232,6 +232,7 @@ class Trainer:
         total = sum(p.numel() for p in parameters)
         device = torch.cuda.get_device_name(accelerator.device) if accelerator.device.type == "cuda" else "CPU"
         processes = f"{self.world} process(es) of {torch.get_num_threads()} CPU thread(s)"
+        processes += " that share weights and optimizer (FSDP)" if self.sharded else ""
         accumulation = config.gradient_accumulation_steps
         batch = f"{config.batch_size} x {self.world} process(es) x {accumulation} = "
         limits = [f"{config.num_epochs} epochs of {self.steps_per_epoch} steps"]

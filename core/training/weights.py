@@ -4,11 +4,12 @@ Loading is tolerant for training (each parameter that differs is named in one wa
 (the same list as an error). Pickled files are read with `weights_only=True` alone: no code runs.
 """
 
+import json
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -49,6 +50,16 @@ class LoadReport:
         """Whether anything but an aligned position table is not as the model wants it."""
         return bool(self.missing or self.unexpected or self.mismatched)
 
+    def summary(self) -> str:
+        """How many parameters differ, and how."""
+        counts = {
+            "not in the file": self.missing,
+            "not in the model": self.unexpected,
+            "of another shape": self.mismatched,
+            "aligned": self.aligned,
+        }
+        return ", ".join(f"{len(names)} {what}" for what, names in counts.items() if names)
+
     def lines(self) -> list[str]:
         """One line for each parameter that differs."""
         return [
@@ -77,14 +88,42 @@ def load_weights(model: nn.Module, path: str | Path, align: Align = "right", str
     if not copies:
         raise ValueError(f"{path}: no parameter in common with this model; it holds {_some(sorted(source))}")
     if strict and report.differs:
-        raise ValueError(f"{path}: not the weights of this model: " + "; ".join(report.lines()))
+        other = other_options(model, path)
+        of_options = f"\n  made with other options: {', '.join(other)}" if other else ""
+        raise ValueError(f"{path}: not the weights of this model: {report.summary()}{of_options}{_listed(report)}")
     with torch.no_grad():
         for target, values in copies:
             target.copy_(values)
     report.loaded = len(copies)
     if report.lines():
-        log.warning("%s: %d parameters loaded; %s", path, report.loaded, "; ".join(report.lines()))
+        log.warning("%s: %d parameters loaded, %s%s", path, report.loaded, report.summary(), _listed(report))
     return report
+
+
+def _listed(report: LoadReport) -> str:
+    return "".join(f"\n  {line}" for line in report.lines())
+
+
+def other_options(model: nn.Module, path: str | Path) -> list[str]:
+    """`name value there (value here)` of each of the model's options that the weights' config.json says otherwise."""
+    file = find_weights(path).parent / "config.json"
+    config = getattr(model, "config", None)
+    if not file.is_file() or not is_dataclass(config):
+        return []
+    try:
+        there = json.loads(file.read_text()).get("options", {}).get("model", {})
+    except json.JSONDecodeError:
+        return []
+    here = _leaves(json.loads(json.dumps(asdict(config))))  # type: ignore[arg-type]
+    return [f"--{k} {v} ({here[k]} here)" for k, v in _leaves(there).items() if k in here and here[k] != v]
+
+
+def _leaves(tree: dict[str, Any]) -> dict[str, Any]:
+    """Options by their own name, which is unique whatever part they belong to."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        leaves |= _leaves(value) if isinstance(value, dict) else {name: value}
+    return leaves
 
 
 def _match(

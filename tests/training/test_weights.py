@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_strict_names_each_difference_and_copies_nothing(tmp_path):
     tensors = {**state(8), "proj.weight": torch.zeros(5, 4), "extra": torch.zeros(1)}
     model = Decoder(6)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(ValueError, match=r"extra.*embed_positions.weight \(file 8x4, model 6x4\).*5x4, model 3x4"):
+    with pytest.raises(ValueError, match=r"(?s)extra.*embed_positions.weight \(file 8x4, model 6x4\).*5x4, model 3x4"):
         load_weights(model, write(tmp_path / "w.safetensors", tensors), strict=True)
     assert_is(model, before)
 
@@ -195,3 +196,21 @@ def test_other_suffixes_and_empty_folders(tmp_path):
         load_weights(Decoder(), tmp_path / "mesh.obj")
     with pytest.raises(ValueError, match="no weights in this folder"):
         load_weights(Decoder(), tmp_path)
+
+
+def test_strict_loading_says_first_what_is_wrong(tmp_path):
+    """A summary, then the options that the weights were made with, then a parameter a line."""
+    from core.config import ARAE_NANO, with_overrides
+    from core.model.arae import ArAE
+
+    config = {"options": asdict(ARAE_NANO)}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    save_file(ArAE(ARAE_NANO.model, 70).state_dict(), tmp_path / "model.safetensors")
+    wider = ArAE(with_overrides(ARAE_NANO, hidden_dim=64, num_layers=2).model, 70)
+    with pytest.raises(ValueError, match="not the weights of this model") as caught:
+        load_weights(wider, tmp_path, strict=True)
+    first, second, *rest = str(caught.value).splitlines()
+    assert "16 not in the model" in first
+    assert "of another shape" in first
+    assert second == "  made with other options: --hidden_dim 96 (64 here), --num_layers 3 (2 here)"
+    assert len(rest) == sum(int(part.split()[0]) for part in first.split("model: ")[1].split(", "))

@@ -1,0 +1,86 @@
+"""What the estimates say, against what a step really does."""
+
+import json
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from core.config import ARAE, ARAE_TINY, with_overrides
+from core.model.arae import ArAE
+from core.tokens import Tokenizer
+from core.training import curves, estimate
+
+VOCAB = Tokenizer(ARAE_TINY.tokenizer).vocab_size
+MESHES, LENGTH = 3, 150
+
+
+def inputs():
+    ids = torch.randint(6, VOCAB, (MESHES, LENGTH + 1))
+    points = torch.rand(MESHES, ARAE_TINY.model.point_encoder.point_num, 3)
+    return ids, torch.full((MESHES,), 50), points
+
+
+def test_operations_are_those_that_torch_counts(monkeypatch):
+    """Attention aside, which torch counts in full where it is causal, and not at all in our kernel."""
+    model = ArAE(ARAE_TINY.model, VOCAB)
+    ids, faces, points = inputs()
+    with FlopCounterMode(display=False) as counter:
+        model(ids, faces, points=points)
+    counted = counter.get_flop_counts()["Global"]
+    products = sum(value for op, value in counted.items() if "attention" not in str(op) and "bmm" not in str(op))
+    expected = estimate.forward_flops(ARAE_TINY.model, VOCAB, [LENGTH] * MESHES)
+    positions, dim = LENGTH + 65, 192
+    encoder = ARAE_TINY.model.point_encoder
+    attention = MESHES * (4 * 2 * positions**2 * dim + 4 * 64 * 1024 * encoder.point_hidden_dim)
+    assert products == pytest.approx(expected - attention, rel=0.01)
+
+
+@pytest.mark.parametrize(("width", "checkpointing"), [(192, False), (320, False)])
+def test_activations_are_those_that_torch_keeps(width, checkpointing):
+    config = with_overrides(ARAE_TINY, hidden_dim=width, dropout=0.1).model
+    model = ArAE(config, VOCAB).train()
+    kept, parameters = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}
+
+    def note(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    ids, faces, points = inputs()
+    hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with hooks, torch.autocast("cpu", torch.bfloat16):
+        model(ids, faces, points=points)
+    held = sum(size for pointer, size in kept.items() if pointer not in parameters)
+    need = estimate.memory(config, VOCAB, [LENGTH] * MESHES, checkpointing=checkpointing)
+    assert need.activations + 2 * need.parameters == pytest.approx(held, rel=0.3)
+
+
+def test_static_memory_and_sharding():
+    parameters = sum(p.numel() for p in ArAE(ARAE_TINY.model, VOCAB).parameters())
+    whole = estimate.memory(ARAE_TINY.model, VOCAB, [100], checkpointing=False, low_precision=False)
+    shared = estimate.memory(ARAE_TINY.model, VOCAB, [100], checkpointing=False, low_precision=False, shards=4)
+    assert whole.static == 16 * parameters == 4 * shared.static
+
+
+def test_checkpointing_and_the_table():
+    keeps, again = (estimate.memory(ARAE.model, 518, [4000], checkpointing=c).activations for c in (False, True))
+    assert again < keeps / 5
+    lines = estimate.table(ARAE.model, 518, 4)
+    assert len(lines) == 2 + 8
+    assert len({line.count("|") for line in lines}) == 1
+    assert "does not fit" in lines[-2]
+
+
+def test_peak_of_matrix_products():
+    assert 1e9 < estimate.matmul_peak(torch.device("cpu"), "no", 0.05) < 1e15
+
+
+def test_curves(tmp_path):
+    lines = [{"step": k, "split": "train" if k % 2 else "test", "loss": 5.0 - k} for k in range(6)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    picture = curves.sheet(tmp_path, ["loss", "step"])
+    assert picture.size == (2 * curves.SIZE[0], curves.SIZE[1])
+    colors = {color for _, color in picture.getcolors(1 << 20)}
+    assert set(curves.COLORS.values()) <= colors
+    with pytest.raises(ValueError, match="has no accuracy"):
+        curves.sheet(tmp_path, ["accuracy"])
