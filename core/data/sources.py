@@ -96,11 +96,11 @@ class JoinedMeshes:
         return int(self.ends[-1])
 
     def __getitem__(self, index: int) -> Mesh:
-        part, within = self._place(index)
+        part, within = self.place(index)
         return part[within]
 
     def name(self, index: int) -> str:
-        part, within = self._place(index)
+        part, within = self.place(index)
         return part.name(within)
 
     def known_lengths(self, tokenizer: TokenizerConfig) -> tuple[np.ndarray, np.ndarray] | None:
@@ -113,7 +113,8 @@ class JoinedMeshes:
     def fingerprint(self) -> str:
         return "+".join(part.fingerprint() for part in self.parts)
 
-    def _place(self, index: int) -> tuple[MeshSource, int]:
+    def place(self, index: int) -> tuple[MeshSource, int]:
+        """The source that holds a mesh, and its number there."""
         if not 0 <= index < len(self):
             raise IndexError(f"mesh {index} of {len(self)}")
         k = int(np.searchsorted(self.ends, index, side="right"))

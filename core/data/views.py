@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from core.data.augment import EVAL_BOUND, augment, jitter
+from core.data.augment import EVAL_BOUND, augment, jitter, rotate
 from core.data.camera import View
 from core.data.dataset import TEST_SHAPES_SEED, DataConfig, Key, share_out
 from core.data.entries import open_entry, parse_entries
@@ -43,6 +43,9 @@ class ViewConfig:
     """Degrees above the horizon that pictures are taken from."""
     cache_latents: int = 0
     """Views of each mesh to take and encode once, at the start, and train on in turn; 0: new ones in every epoch."""
+    use_stored_views: bool = True
+    """Train on the pictures that a prepared set holds (prepare.py --views), where it does; its meshes are then turned
+    towards the camera and not augmented. Off: pictures are taken here."""
     view_cache: str = ""
     """Folder that keeps the pictures of --cache_latents for further runs with the same data options."""
 
@@ -209,6 +212,10 @@ class ViewDataset(Dataset):
             return ViewSample(self.stored.images[number], points, None, self.name(epoch, index))
         return self._take(epoch, index)
 
+    def generator(self, epoch: int, index: int) -> np.random.Generator:
+        """Of all that is random in a sample."""
+        return np.random.default_rng((self.seed, epoch, index))
+
     def mesh(self, index: int) -> Mesh:
         """Mesh of test sample `index`, as it is."""
         part, item = self._place(0, index)
@@ -227,17 +234,43 @@ class ViewDataset(Dataset):
 
     def _take(self, epoch: int, index: int) -> ViewSample:
         part, item = self._place(epoch, index)
-        rng = np.random.default_rng((self.seed, epoch, index))
+        rng = self.generator(epoch, index)
         mesh = self.parts[part][item]
         if not self.train:
             mesh = normalize(mesh, EVAL_BOUND)[0]
             image = render(mesh, self.views.view_size, TEST_VIEW, edges=False)
             return ViewSample(image, sample_surface(mesh, self.point_num, rng), None, self.parts[part].name(item))
+        stored = stored_view(self.parts[part], item, self.views, rng) if self.views.use_stored_views else None
+        if stored is not None:
+            image, turn = stored
+            points = sample_surface(normalize(rotate(mesh, turn), EVAL_BOUND)[0], self.point_num, rng)
+            return ViewSample(image, points, None, self.parts[part].name(item))
         mesh = augment(mesh, self.config.augment, rng)
         points = sample_surface(mesh, self.point_num, rng)
         if self.config.augment.use_jitter_aug:
             points = jitter(points, rng)
         return ViewSample(take_view(mesh, self.views, rng), points, None, self.parts[part].name(item))
+
+
+def stored_view(
+    source: MeshSource, item: int, config: ViewConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, float] | None:
+    """One of the pictures that a source holds of a mesh, and by how many degrees to turn the mesh to be seen like that.
+
+    View k of N is taken 360 k / N degrees round from the usual place. None where the source has no pictures.
+    """
+    from PIL import Image
+
+    if isinstance(source, JoinedMeshes):
+        source, item = source.place(item)
+    pictures = source.views(item) if hasattr(source, "views") else []
+    if not pictures:
+        return None
+    k = int(rng.integers(len(pictures)))
+    picture = pictures[k].convert("RGBA")
+    on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    size = (config.view_size, config.view_size)
+    return np.asarray(on_white.resize(size, Image.Resampling.BILINEAR)), -360 * k / len(pictures)
 
 
 def _small_enough(part: MeshSource, most: int) -> np.ndarray:

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from core.data.augment import AugmentConfig
+from core.data.augment import AugmentConfig, rotate
+from core.data.camera import View
 from core.data.dataset import DataConfig
 from core.data.mesh import Mesh
-from core.data.sources import PackedMeshes, ShapesSource
-from core.data.views import ViewConfig, ViewDataset, collate_views, store_views
+from core.data.render import render
+from core.data.sources import JoinedMeshes, PackedMeshes, ShapesSource
+from core.data.views import ViewConfig, ViewDataset, collate_views, store_views, stored_view
 
 PLAIN = AugmentConfig(
     use_decimate_aug=False, use_scale_aug=False, use_rotate_aug=False, use_jitter_aug=False
@@ -91,6 +94,30 @@ def test_stored_views_are_the_views(source, tmp_path):
     assert (folder / "images.npy").stat().st_mtime_ns == before
     store_views(make(source, views, seed=1), tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+class Pictured(PackedMeshes):
+    """A source with four pictures of each mesh, as prepare.py stores them."""
+
+    def views(self, index: int) -> list[Image.Image]:
+        rounds = [View(35 + 90 * k, 20, margin=0.1) for k in range(4)]
+        return [Image.fromarray(render(self[index], 64, view, edges=False, transparent=True)) for view in rounds]
+
+
+def test_stored_pictures_are_of_the_mesh_as_it_is_turned(source):
+    pictured = Pictured([source[k] for k in range(3)], ["a", "b", "c"])
+    dataset = make(JoinedMeshes([source, pictured]))
+    turns = set()
+    for epoch in range(12):
+        sample = dataset[(epoch, 5 + epoch % 3)]
+        image, turn = stored_view(pictured, epoch % 3, VIEWS, dataset.generator(epoch, 5 + epoch % 3))
+        turns.add(turn)
+        assert (sample.image == image).all()
+        mesh = rotate(source[epoch % 3], turn)
+        again = render(mesh, 64, View(35, 20, margin=0.1), edges=False)
+        difference = np.abs(np.asarray(Image.fromarray(again).resize((32, 32), 2)).astype(int) - image)
+        assert difference.mean() < 3
+    assert turns == {0, -90, -180, -270}
 
 
 def test_batches(source):
