@@ -22,20 +22,20 @@ inline void prefetch(const void *p) {
 #endif
 }
 
-// Large meshes are walked in an order that has little to do with memory's: without large pages most of the time goes to
-// address translation.
-inline void advise_huge_pages(void *p, std::size_t bytes) {
+constexpr std::size_t cache_line = 64;
+constexpr std::size_t large_page = std::size_t(1) << 21;
+
+// Large meshes are walked in an order that has little to do with memory's: with small pages most of the time would go
+// to address translation, and to the first touch of each page.
+inline void advise_large_pages(void *p, std::size_t bytes) {
 #if defined(__linux__)
-    constexpr std::uintptr_t page = std::uintptr_t(1) << 21;
-    const auto begin = (reinterpret_cast<std::uintptr_t>(p) + page - 1) & ~(page - 1);
-    const auto end = (reinterpret_cast<std::uintptr_t>(p) + bytes) & ~(page - 1);
-    if (begin < end) madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE);  // a hint, may fail
+    madvise(p, bytes, MADV_HUGEPAGE);  // a hint: where it fails all works the same
 #else
     (void)p, (void)bytes;
 #endif
 }
 
-// An uninitialised array that only grows. Contents are not kept when it does, except through `grow`.
+// An uninitialised array that only grows, and loses its contents when it does.
 template <class T> class Buffer {
     static_assert(std::is_trivially_copyable_v<T>);
 
@@ -45,37 +45,26 @@ template <class T> class Buffer {
         return data_.get();
     }
 
-    // Makes room for `count` items and keeps the first `used`.
-    T *grow(std::size_t count, std::size_t used) {
-        if (count <= capacity_) return data_.get();
-        std::unique_ptr<T[], Free> old = std::move(data_);
-        allocate(std::max(count, capacity_ + capacity_ / 2));
-        std::copy_n(old.get(), used, data_.get());
-        return data_.get();
-    }
-
     T *data() { return data_.get(); }
     const T *data() const { return data_.get(); }
     std::size_t bytes() const { return capacity_ * sizeof(T); }
 
-    void release() {
-        data_.reset();
-        capacity_ = 0;
-    }
-
   private:
     struct Free {
+        std::size_t alignment = cache_line;
         void operator()(T *p) const { ::operator delete(p, std::align_val_t(alignment)); }
     };
-    static constexpr std::size_t alignment = 64;
 
     void allocate(std::size_t count) {
         data_.reset();  // first, so that the peak is never old plus new
         capacity_ = 0;
-        void *p = ::operator new(count * sizeof(T), std::align_val_t(alignment));
-        advise_huge_pages(p, count * sizeof(T));
-        data_.reset(static_cast<T *>(p));
-        capacity_ = count;
+        const bool large = count * sizeof(T) >= large_page / 2;
+        const std::size_t alignment = large ? large_page : cache_line;
+        const std::size_t bytes = (count * sizeof(T) + alignment - 1) / alignment * alignment;
+        void *p = ::operator new(bytes, std::align_val_t(alignment));
+        if (large) advise_large_pages(p, bytes);
+        data_ = std::unique_ptr<T[], Free>(static_cast<T *>(p), Free{alignment});
+        capacity_ = bytes / sizeof(T);
     }
 
     std::unique_ptr<T[], Free> data_;

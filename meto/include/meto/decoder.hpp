@@ -65,15 +65,7 @@ template <Backend backend> class MeshDecoder {
     }
 
     bool move(std::int32_t op, std::size_t i) {
-        bool right = op == Op::R;
-        if constexpr (backend == Backend::clers) {
-            if (op == Op::S) splits_.push_back(triangle_);
-            if (op == Op::E) {  // back to the latest split
-                triangle_ = splits_.back();
-                splits_.pop_back();
-                right = true;
-            }
-        }
+        const bool right = follow<backend>(op, triangle_, splits_);
         Corner to{static_cast<std::uint32_t>(done_.vertices), 0};
         if (!place(absolute ? 0 : triangle_.predict(right), i, to.at)) return false;
         triangle_.move(right, to);

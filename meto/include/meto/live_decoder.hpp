@@ -57,7 +57,7 @@ class LiveDecoder {
         const GrammarState before = grammar_;
         if (const char *reason = Grammar<backend>::accept(grammar_, token, language_.num_tokens())) return reason;
         if (before.expect != Expect::value) {
-            take_op<backend>(token, before);
+            take_op<backend>(token);
         } else if (const char *reason = take_value(token)) {
             grammar_ = before;
             return reason;
@@ -66,22 +66,13 @@ class LiveDecoder {
         return nullptr;
     }
 
-    template <Backend backend> void take_op(std::int32_t op, const GrammarState &before) {
-        using Op = Ops<backend>;
+    template <Backend backend> void take_op(std::int32_t op) {
         axis_ = corner_ = 0;
-        first_ = op == Op::BOM;
+        first_ = op == Ops<backend>::BOM;
         if (first_) from_ = packed_bias;
         if (grammar_.expect != Expect::value || first_) return;
         face_type_.back() = op;
-        right_ = op == Op::R;
-        if constexpr (backend == Backend::clers) {
-            if (op == Op::S) splits_.push_back(triangle_);
-            if (before.open_splits > grammar_.open_splits) {
-                triangle_ = splits_.back();
-                splits_.pop_back();
-                right_ = true;
-            }
-        }
+        right_ = follow<backend>(op, triangle_, splits_);
         from_ = triangle_.predict(right_);
     }
 

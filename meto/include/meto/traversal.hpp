@@ -25,7 +25,7 @@ struct Gate {
 struct TraversalOut {
     std::uint32_t *entered;
     std::int32_t *ops;
-    std::uint32_t *tips;  // the vertex opposite; LR_ABSCO only
+    std::uint32_t *tips;  // the vertex opposite that half edge
 };
 constexpr std::uint32_t starts_submesh = 0x80000000u;
 
@@ -96,7 +96,7 @@ template <Backend backend> class Traversal {
             if (f.vertex[n] != gate.end || f.vertex[p] != gate.start) std::swap(n, p);
             const std::uint32_t tip = f.vertex[j];
             out_.entered[k] = gate.edge;
-            if constexpr (absolute) out_.tips[k] = tip;
+            out_.tips[k] = tip;
             // next runs from the end of the edge entered by to the tip, prev from the tip to its start.
             const Gate to_next{f.twin[n], f.vertex[p], tip, static_cast<std::uint32_t>(k)};
             const Gate to_prev{f.twin[p], tip, f.vertex[n], static_cast<std::uint32_t>(k)};

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "meto/backend.hpp"
 #include "meto/quantise.hpp"
 
 namespace meto {
@@ -26,6 +28,21 @@ struct Triangle {
         return right ? tip.at + start.at + packed_bias - end.at : tip.at + end.at + packed_bias - start.at;
     }
 };
+
+// What an op does before its new vertex is known: S remembers the triangle, E goes back to the one remembered last.
+// Returns whether the edge to cross is the right one.
+template <Backend backend> bool follow(std::int32_t op, Triangle &triangle, std::vector<Triangle> &splits) {
+    using Op = Ops<backend>;
+    if constexpr (backend == Backend::clers) {
+        if (op == Op::S) splits.push_back(triangle);
+        if (op == Op::E) {
+            triangle = splits.back();
+            splits.pop_back();
+            return true;
+        }
+    }
+    return op == Op::R;
+}
 
 constexpr const char *leaves_grid = "the relative value leaves the grid";
 

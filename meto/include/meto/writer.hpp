@@ -6,18 +6,21 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "meto/backend.hpp"
 #include "meto/buffer.hpp"
 #include "meto/face.hpp"
 #include "meto/quantise.hpp"
 #include "meto/traversal.hpp"
+#include "meto/triangle.hpp"
 
 namespace meto {
 
 // Written for a relative value that has no token, where the caller asks for that.
 constexpr std::int32_t out_of_range_token = -1;
 
+// Relative values are measured from where the decoder will predict a vertex: the writer plays its own tokens back.
 template <Backend backend> class TokenWriter {
     using Op = Ops<backend>;
     static constexpr bool absolute = backend == Backend::lr_absco;
@@ -35,24 +38,17 @@ template <Backend backend> class TokenWriter {
     // Writes all tokens of `size` faces; face_order, as the traversal left it, becomes the faces' indices.
     void run(std::size_t size, const TraversalOut &walk) {
         for (std::size_t k = 0; k < size; ++k) {
+            prefetch(vertices_ + walk.tips[std::min(k + 24, size - 1)]);
             const std::uint32_t entered = walk.entered[k];
             const HalfEdge h = entered & ~starts_submesh;
-            const std::size_t soon = std::min(k + 24, size - 1);
-            if (absolute)
-                prefetch(vertices_ + walk.tips[soon]);
-            else
-                prefetch(faces_ + face_of(walk.entered[soon] & ~starts_submesh));
             walk.entered[k] = face_of(h);
             if (entered & starts_submesh) {
                 if (clers && k > 0) end_submesh();
                 begin_submesh(h);
-                continue;
+            } else {
+                put(walk.ops[k - 1]);
+                put_vertex(walk.ops[k - 1], vertices_[walk.tips[k]], face_of(h));
             }
-            put(walk.ops[k - 1]);
-            if constexpr (absolute)
-                put_point(vertices_[walk.tips[k]]);
-            else
-                put_difference(residual(h), face_of(h));
         }
         if (clers && size > 0) end_submesh();
     }
@@ -77,13 +73,18 @@ template <Backend backend> class TokenWriter {
         } else {
             put_difference(start + packed_bias - tip, face_of(h));
             put_difference(end + packed_bias - start, face_of(h));
+            triangle_ = {{0, tip}, {0, start}, {0, end}};
         }
     }
 
-    // How far the tip is from the fourth corner of the parallelogram over the edge entered by, biased.
-    Packed residual(HalfEdge h) const {
-        const HalfEdge twin = faces_[face_of(h)].twin[corner_of(h)];
-        return at(h) + at(twin) + packed_bias - at(next_of(h)) - at(prev_of(h));
+    void put_vertex(std::int32_t op, Packed at, std::uint32_t face) {
+        if constexpr (absolute) {
+            put_point(at);
+        } else {
+            const bool right = follow<backend>(op, triangle_, splits_);
+            put_difference(at + 2 * packed_bias - triangle_.predict(right), face);
+            triangle_.move(right, {0, at});
+        }
     }
 
     void put_point(Packed p) {
@@ -119,6 +120,8 @@ template <Backend backend> class TokenWriter {
     const Face *faces_;
     const Packed *vertices_;
     std::int32_t *out_;
+    Triangle triangle_;             // of relative backends
+    std::vector<Triangle> splits_;  // of CLERS
 };
 
 }  // namespace meto
