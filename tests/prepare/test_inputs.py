@@ -101,6 +101,18 @@ def test_lists_and_urls(folder, tmp_path):
     ]
 
 
+def test_an_archive_at_a_url_is_looked_into(folder, tmp_path):
+    archive = pack(folder, ".zip", tmp_path)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    alone = list_source(f"file://{archive}", scratch).items
+    assert [item.name for item in alone][-2:] == ["a.obj", "b/c.OBJ"]
+    archive.rename(folder / "inner.zip")
+    inside = list_source(f"file://{folder}", scratch).items
+    assert "inner.zip/b/c.OBJ" in [item.name for item in inside]
+    assert fetch(inside[-1], scratch, 1 << 20).read_text() == OBJ
+
+
 def test_a_gltf_brings_its_buffers(tmp_path):
     import json
 

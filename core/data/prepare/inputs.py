@@ -200,21 +200,23 @@ def _unpack(path: Path, scratch: Path) -> Path:
 
 
 def _list_url(url: str, prefix: str, scratch: Path, listing: Listing) -> None:
-    """Every file below a URL, or the one that it names, through fsspec."""
+    """Every file below a URL, or the one that it names, through fsspec; archives are fetched to be looked into."""
     system, root = _file_system(url)
-    if _suffix(url) in ARCHIVES:
-        local = scratch / f"fetched-{len(list(scratch.glob('fetched-*')))}{_suffix(url)}"
-        system.get_file(root, str(local))
-        return _list_archive(local, prefix, scratch, listing)
     found = system.find(root, detail=True)
     if not found:
         raise ValueError(f"{url}: nothing is there")
-    base = system._parent(root) if list(found) == [root] else root
+    alone = list(found) == [root]
+    base = system._parent(root) if alone else root
     for place, info in found.items():
-        marks = (str(info[k]) for k in ("ETag", "etag", "md5Hash", "mtime", "LastModified") if info.get(k) is not None)
         name = prefix + os.path.relpath(place, base)
-        listing.add(Item(name, f"{info.get('size')}-{next(marks, '')}", "url", system.unstrip_protocol(place)))
-    return None
+        if _suffix(place) in ARCHIVES:
+            local = scratch / f"fetched-{len(list(scratch.glob('fetched-*')))}{_suffix(place)}"
+            system.get_file(place, str(local))
+            _list_archive(local, prefix if alone else f"{name}/", scratch, listing)
+        else:
+            marks = (info[k] for k in ("ETag", "etag", "md5Hash", "mtime", "LastModified") if info.get(k) is not None)
+            stamp = f"{info.get('size')}-{next(marks, '')}"
+            listing.add(Item(name, stamp, "url", system.unstrip_protocol(place)))
 
 
 def _file_system(url: str) -> tuple[Any, str]:

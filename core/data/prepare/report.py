@@ -6,7 +6,8 @@ One file without scripts or links. It is made from the shards and the journal, s
 import base64
 import html
 import json
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ import numpy as np
 from core.data.mesh import Mesh, save_bytes
 from core.data.prepare.rules import REASONS
 
-EXAMPLES = 4  # of each reason
+EXAMPLES = 6  # of each reason
 PICTURED = 36
 PICTURE_SIZE = 220
 COLUMNS = 6
 BARS = 32
 
+LEGEND = "".join(
+    f"<span class=key style='--c: var({color})'>{what}</span>"
+    for color, what in (("--bar", "all"), ("--test", "of these, to test on"))
+)
 STYLE = """
 :root { --ink: #1d2230; --soft: #667085; --line: #e4e7ec; --bar: #4f74b3; --test: #e0924c; --paper: #f7f8fa; }
 * { box-sizing: border-box; }
@@ -41,7 +46,7 @@ table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th { text-align: left; color: var(--soft); font-weight: 500; font-size: 13px; }
 th, td { padding: 8px 14px 8px 0; border-top: 1px solid var(--line); vertical-align: top; }
 tr:first-child th { border-top: 0; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; width: 70px; }
-td .meter { height: 5px; border-radius: 3px; background: var(--bar); margin-top: 6px; min-width: 2px; }
+td .meter { height: 5px; border-radius: 3px; background: var(--bar); margin: 6px 0 0 auto; min-width: 2px; }
 .examples { color: var(--soft); font-size: 12.5px; overflow-wrap: anywhere; } .examples code { color: var(--ink); }
 code { font: 12.5px ui-monospace, "DejaVu Sans Mono", monospace; }
 img { width: 100%; height: auto; display: block; }
@@ -49,6 +54,9 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr))
   font-size: 13.5px; }
 dl div { display: flex; justify-content: space-between; gap: 12px; border-bottom: 1px dotted var(--line); }
 dt { color: var(--soft); } dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
+.key { font-size: 13px; font-weight: 400; color: var(--soft); margin-left: 16px; }
+.key::before { content: ""; display: inline-block; width: 10px; height: 10px; border-radius: 2px; }
+.key::before { background: var(--c); margin-right: 5px; }
 @media print { body { background: white; } section { break-inside: avoid; } }
 """
 
@@ -60,7 +68,7 @@ def write_report(folder: str | Path) -> None:
     facts, tests = _read_facts(folder)
     sections = [
         _tiles(manifest, facts),
-        f"<section><h2>Meshes</h2><div class=charts>{_charts(facts, tests)}</div></section>",
+        f"<section><h2>Meshes{LEGEND}</h2><div class=charts>{_charts(facts, tests)}</div></section>",
         _sheet(folder, facts),
         _rejections(folder, manifest),
         _options(manifest),
@@ -119,7 +127,7 @@ def _charts(facts: dict[str, np.ndarray], tests: np.ndarray) -> str:
         ("Tokens", tokens, True),
         ("Vertices", facts["num_vertices"], True),
         ("Connected components", facts["num_components"], True),
-        ("Faces lost on the grid, %", lost, False),
+        ("Faces lost, %", lost, False),
     ]
     return "".join(histogram(title, values, tests, log) for title, values, log in charts)
 
@@ -139,22 +147,32 @@ def histogram(title: str, values: np.ndarray, tests: np.ndarray, log: bool) -> s
         parts.append(f"<line x1={left} x2={width - 8} y1={y:.1f} y2={y:.1f} stroke='#e4e7ec'/>")
         parts.append(f"<text x={left - 6} y={y + 4:.1f} text-anchor=end>{_short(round(peak * share))}</text>")
     step = span_x / len(total)
+    thick = min(step - 1, 48)
     for k, (a, b) in enumerate(zip(total.tolist(), test.tolist(), strict=True)):
         for count, color in ((a, "var(--bar)"), (b, "var(--test)")):
             if count:
                 tall = max(span_y * count / peak, 1)
-                box = (
-                    f"x={left + k * step + 0.5:.1f} y={top + span_y - tall:.1f} width={step - 1:.1f} height={tall:.1f}"
-                )
+                x, y = left + (k + 0.5) * step - thick / 2, top + span_y - tall
+                box = f"x={x:.1f} y={y:.1f} width={thick:.1f} height={tall:.1f}"
                 title_text = f"{edges[k]:.4g} to {edges[k + 1]:.4g}: {count}"
                 parts.append(f"<rect {box} rx=1 fill='{color}'><title>{title_text}</title></rect>")
-    for k in np.linspace(0, len(total), 5).round().astype(int):
-        anchor = "start" if k == 0 else "end" if k == len(total) else "middle"
-        parts.append(f"<text x={left + k * step:.1f} y={height - 8} text-anchor={anchor}>{_short(edges[k])}</text>")
+    for at, side, text in _ticks(edges):
+        parts.append(f"<text x={left + at * span_x:.1f} y={height - 8} text-anchor={side}>{text}</text>")
     caption = f"{title} <span>median {_short(float(np.median(values)))}, {_short(low)} to {_short(high)}</span>"
     return (
         f"<figure><figcaption>{caption}</figcaption><svg viewBox='0 0 {width} {height}'>{''.join(parts)}</svg></figure>"
     )
+
+
+def _ticks(edges: np.ndarray) -> list[tuple[float, str, str]]:
+    """(place from 0 to 1, alignment, text) of up to five numbers below a histogram."""
+    bars = len(edges) - 1
+    if np.isclose(np.diff(edges), 1).all():  # a bar each for whole numbers: named in its middle
+        middle = np.unique(np.linspace(0, bars - 1, 5).round().astype(int)).tolist()
+        return [((k + 0.5) / bars, "middle", _short(edges[k] + 0.5)) for k in middle]
+    sides = {0: "start", bars: "end"}
+    between = np.linspace(0, bars, 5).round().astype(int).tolist()
+    return [(k / bars, sides.get(k, "middle"), _short(edges[k])) for k in between]
 
 
 def _edges(low: float, high: float, log: bool) -> np.ndarray:
@@ -177,7 +195,7 @@ def _sheet(folder: Path, facts: dict[str, np.ndarray]) -> str:
     for index in chosen.tolist():
         mesh, colors = _read_mesh(folder, int(facts["shard"][index]), int(facts["row"][index]))
         pictures.append(render(mesh, PICTURE_SIZE, color=None if colors is None else colors.astype(np.float32) / 255))
-        labels.append(f"{Path(str(facts['name'][index])).stem}  {facts['num_faces'][index]}")
+        labels.append(f"{Path(str(facts['name'][index])).stem}  {facts['num_faces'][index]} faces")
     cut = range(0, len(pictures), COLUMNS)
     sheet = contact_sheet([pictures[k : k + COLUMNS] for k in cut], [labels[k : k + COLUMNS] for k in cut], gap=10)
     data = base64.b64encode(encode_png(_fewer_colors(sheet))).decode()
@@ -215,9 +233,12 @@ def _rejections(folder: Path, manifest: dict[str, Any]) -> str:
     if not counts:
         return f"<section><h2>Rejected</h2><p>Nothing.</p>{note}</section>"
     examples: dict[str, list[str]] = defaultdict(list)
+    told: Counter[tuple[str, str]] = Counter()
     for line in (folder / "rejected.jsonl").read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
-        if len(examples[entry["reason"]]) < EXAMPLES:
+        kind = entry["reason"], re.sub(r"[\d.]+", "", entry["detail"])[:40]
+        if len(examples[entry["reason"]]) < EXAMPLES and told[kind] < 2:  # of each kind of detail two at most
+            told[kind] += 1
             name, detail = html.escape(entry["name"]), html.escape(entry["detail"][:240])
             examples[entry["reason"]].append(f"<div><code>{name}</code> {detail}</div>")
     most = max(counts.values())
