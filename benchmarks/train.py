@@ -10,7 +10,7 @@
 2. A decoder of 512 channels and 8 layers in bf16: its model operations a second over those of the fastest square matrix
    product measured in the same run (MFU).
 
-Each figure is given by the clock and, with `_cpu_time`, by processor time, for machines that are busy with other things.
+Each figure is given by the clock and, as `_cpu_time`, by processor time, for machines that have other work too.
 """
 
 import argparse
@@ -187,7 +187,7 @@ def utilisation() -> dict[str, float]:
     tokenizer = Tokenizer(config.tokenizer)
     source = ShapesSource(1, 64, progress=False)
     dataset = MeshDataset(source, tokenizer, config.data, train=True, point_num=0, max_seq_length=1280)
-    batch = collate([dataset[0, k] for k in range(12)])
+    batch = collate([dataset[0, k] for k in range(32)])
     lengths = tokens_of([batch])
     loop = Loop(config, packed)
     loop.seconds([batch])

@@ -92,3 +92,26 @@ def test_a_sequence_beyond_the_positions():
     decoder = MeshDecoder(DecoderConfig(max_seq_length=9, hidden_dim=8, num_layers=1, num_heads=1), 20, 4)
     with pytest.raises(ValueError, match="--max_seq_length"):
         decoder.forward_packed(torch.zeros(1, 4, 8), torch.ones(1, 30, dtype=torch.long), torch.ones(1, 30) > 0)
+
+
+def test_compiled_layers_are_the_layers(monkeypatch):
+    """Through the compiler's front and autograd; what it makes for a device is left to that device."""
+    config = DecoderConfig(max_seq_length=40, hidden_dim=24, num_layers=2, num_heads=3, dropout=0.0)
+    decoder, condition = MeshDecoder(config, 20, 4), torch.randn(2, 4, 24)
+    names = list(decoder.state_dict())
+    batches = [(torch.randint(1, 20, (2, n)), torch.arange(n) < torch.tensor([[n], [n - 3]])) for n in (9, 14, 21)]
+    before = [decoder.forward_packed(condition, *batch) for batch in batches]
+    compiled, compile_function = [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **more: compile_function(f, backend=note, **more))
+
+    def note(graph, _inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    decoder.model.compile_layers()
+    for batch, expected in zip(batches, before, strict=True):
+        states = decoder.forward_packed(condition, *batch)
+        assert torch.allclose(states, expected, atol=1e-5)
+        states.square().sum().backward()
+    assert 1 <= len(compiled) <= 2 * config.num_layers, "not anew for each batch"
+    assert list(decoder.state_dict()) == names
