@@ -19,6 +19,7 @@ ALLOWED = {
 TRACKERS = {"tensorboard", "wandb", "accelerate"}
 # Slow or optional packages: only inside the functions that need them.
 LAZY = {"transformers", "diffusers", "trimesh", "moderngl", "fast_simplification", "accelerate", "wandb", "tensorboard"}
+LAZY |= {"datasets", "pyarrow", "fsspec", "ray", "objaverse"}
 
 
 def modules() -> dict[str, Path]:
