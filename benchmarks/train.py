@@ -1,6 +1,6 @@
 """Training without padding against a plain loop, and the share of the machine's matrix-product speed that it reaches.
 
-    python benchmarks/train.py [--data FOLDER_OR_NPZ] [--threads 2]
+    python benchmarks/train.py [--data FOLDER_OR_NPZ] [--threads N]
 
 1. The ArAE-tiny preset on real meshes (`../shared/data` where it is there, else procedural shapes): useful, that is
    unpadded, tokens a second of this project's training step (packed sequences, batches by tokens) against a plain loop
@@ -207,7 +207,7 @@ def utilisation() -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of meshes or packed .npz")
-    parser.add_argument("--threads", type=int, default=cli.usable_cores(), help="of torch (default: every core)")
+    parser.add_argument("--threads", type=int, default=0, help="of torch (default: as in training, every core but one)")
     options = parser.parse_args()
     threads = cli.use_threads(options.threads)
     load = round(os.getloadavg()[0], 1)
