@@ -18,15 +18,21 @@ struct Corner {
 struct Triangle {
     Corner tip{}, start{}, end{};
 
-    // Moves to a new vertex, across the edge from the tip to start (right) or from end to the tip (left).
+    // Moves to a new vertex, across the edge from the tip to start (right) or from end to the tip (left). Which way a
+    // stream turns is unpredictable: no branches.
     void move(bool right, Corner to) {
-        (right ? end : start) = tip;
+        start = select(right, start, tip);
+        end = select(right, tip, end);
         tip = to;
     }
     // Fourth corner of the parallelogram over that edge, biased so that no field borrows.
     Packed predict(bool right) const {
-        return right ? tip.at + start.at + packed_bias - end.at : tip.at + end.at + packed_bias - start.at;
+        const Packed ahead = start.at - end.at;
+        return tip.at + packed_bias + (right ? ahead : Packed(0) - ahead);
     }
+
+  private:
+    static Corner select(bool first, Corner a, Corner b) { return {first ? a.id : b.id, first ? a.at : b.at}; }
 };
 
 // What an op does before its new vertex is known: S remembers the triangle, E goes back to the one remembered last.

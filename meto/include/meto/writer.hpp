@@ -38,7 +38,9 @@ template <Backend backend> class TokenWriter {
     // Writes all tokens of `size` faces; face_order, as the traversal left it, becomes the faces' indices.
     void run(std::size_t size, const TraversalOut &walk) {
         for (std::size_t k = 0; k < size; ++k) {
-            prefetch(vertices_ + walk.tips[std::min(k + 24, size - 1)]);
+            const std::size_t soon = std::min(k + 24, size - 1);
+            prefetch(vertices_ + walk.tips[soon]);
+            if (walk.entered[soon] & starts_submesh) prefetch(faces_ + face_of(walk.entered[soon] & ~starts_submesh));
             const std::uint32_t entered = walk.entered[k];
             const HalfEdge h = entered & ~starts_submesh;
             walk.entered[k] = face_of(h);
