@@ -3,7 +3,6 @@
 python -m core.training.estimate ArAE --batch_size 4        # a table for common GPUs: computed, not measured
 """
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -183,23 +182,3 @@ def table(config: ArAEConfig, vocab_size: int, batch_size: int) -> list[str]:
             cells += [f"{need.activations / GIB:.1f}", f"{flops / 1e12:,.1f}", *times]
             lines.append("| " + " | ".join(cells) + " |")
     return lines
-
-
-def main() -> int:
-    from core.config import parse_cli
-    from core.tokens import Tokenizer
-
-    preset, config = parse_cli(__doc__ or "")
-    vocab_size = Tokenizer(config.tokenizer).vocab_size
-    print(
-        f"{preset}, batch size {config.train.batch_size}, bf16: computed from the sizes, not measured; "
-        f"times at {100 * STATED_MFU:.0f} % of the data sheet's peak"
-    )
-    print("\n".join(table(config.model, vocab_size, config.train.batch_size)))
-    return 0
-
-
-if __name__ == "__main__":
-    from core import cli
-
-    sys.exit(cli.run(main))

@@ -12,7 +12,6 @@ from core.data.mesh import Mesh, finish, sample_surface
 from core.model.arae import ArAE
 from core.model.generate import SamplingConfig, generate
 from core.tokens import PAD, Tokenizer
-from meto import Grammar
 
 PICTURE_SIZE = 320  # pixels
 CHAMFER_POINTS = 2048
@@ -43,16 +42,16 @@ def argmax_meshes(logits: Tensor, batch: Batch, tokenizer: Tokenizer) -> list[Me
     """
     lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
     labels = batch.ids[:, 1:][batch.ids[:, 1:] != PAD]
-    classes = interchangeable(tokenizer.grammar)[tokenizer.grammar.token_class]
-    kind = torch.as_tensor(classes, device=logits.device)  # (vocab,)
+    kind = torch.as_tensor(interchangeable(tokenizer), device=logits.device)  # (vocab,)
     logits = logits.masked_fill(kind[labels].unsqueeze(1) != kind, -torch.inf)
     return [_mesh(ids.cpu().numpy(), tokenizer) for ids in logits.argmax(-1).split(lengths)]
 
 
-def interchangeable(grammar: Grammar) -> np.ndarray:
-    """(C,) a number for each class of tokens, the same for classes that lead from any state to the same ones."""
+def interchangeable(tokenizer: Tokenizer) -> np.ndarray:
+    """(vocab,) a number for each id, the same for ids that lead the grammar from any state to the same one."""
+    grammar = tokenizer.grammar
     moves = np.concatenate([grammar.next_state.reshape(-1, grammar.num_classes), grammar.open_change[None]])
-    return np.unique(moves, axis=1, return_inverse=True)[1].reshape(-1)
+    return np.unique(moves, axis=1, return_inverse=True)[1].reshape(-1)[grammar.token_class]
 
 
 def is_coordinate(tokenizer: Tokenizer, device: torch.device) -> Tensor:

@@ -1,0 +1,26 @@
+"""Memory and time of training steps on common GPUs, by formula: computed from a preset's sizes, not measured.
+
+python benchmarks/estimate.py ArAE --batch_size 4
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from core import cli
+from core.config import parse_cli
+from core.tokens import Tokenizer
+from core.training import estimate
+
+
+def main() -> int:
+    preset, config = parse_cli(__doc__ or "", sys.argv[1:] or ["ArAE"])
+    size, share = config.train.batch_size, 100 * estimate.STATED_MFU
+    print(f"{preset}, batch size {size}, bf16: computed, not measured; times at {share:.0f} % of the data sheet's peak")
+    print("\n".join(estimate.table(config.model, Tokenizer(config.tokenizer).vocab_size, size)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
