@@ -20,6 +20,7 @@ setup-dev: $(VENV)/.installed-dev  ## ... and what tests and linters need
 
 demo: setup  ## generate meshes from examples/ with the weights that ship, and a picture of them
 	$(BIN)/python infer.py ArAE-tiny --resume pretrained/ArAE-tiny --test_path examples --workspace workspace_demo
+	$(BIN)/python infer_dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --test_path examples/images --workspace workspace_demo/images
 
 test: setup-dev  ## run the tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -q

@@ -118,7 +118,7 @@ DIT_TINY = replace(
     ),
     views=ViewConfig(view_size=112),
     train=TrainConfig(batch_size=32, lr=1e-3, weight_decay=0.05, warmup_ratio=0.05, num_epochs=100),
-    latent_sampling=DiffusionSampling(num_inference_steps=50, guidance_scale=2.0),
+    latent_sampling=DiffusionSampling(num_inference_steps=6, guidance_scale=1.5),
 )
 
 DIT_NANO = replace(
