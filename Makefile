@@ -34,11 +34,13 @@ format: setup-dev  ## format the code and sort the imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup-dev  ## run the benchmarks, each of which prints what it measured against
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: setup-dev  ## run the benchmarks of speed, each of which prints what it measured against
+	for name in meto train data; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-fuzz: setup-dev  ## a million random inputs to the tokenizer, under AddressSanitizer and UBSan
-	$(BIN)/python meto/fuzz/run.py
+fuzz:  ## a million random inputs to the tokenizer, under AddressSanitizer and UBSan (minutes)
+	mkdir -p build
+	$(CXX) -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Imeto/include meto/fuzz/fuzz.cpp -o build/meto_fuzz -pthread
+	build/meto_fuzz
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,7 +12,6 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import infer_dit
-import main_dit
 from core import cli
 from core.config import PRESETS, parse_cli
 from core.data.image import recenter
@@ -114,17 +113,24 @@ def test_the_references_command_line_is_understood():
 
 
 @pytest.mark.parametrize(
-    ("main", "words", "message"),
+    ("words", "message"),
     [
-        (infer_dit.main, [], "--resume is needed"),
-        (infer_dit.main, ["--resume", "x"], "--resume2 is needed"),
-        (infer_dit.main, ["--resume", "x", "--resume2", "y"], "--test_path is needed"),
-        (main_dit.main, ["--num_shapes", "2", "--num_workers", "0"], "give an ArAE's with --resume"),
+        ([], "--resume is needed"),
+        (["--resume", "x"], "--resume2 is needed"),
+        (["--resume", "x", "--resume2", "y"], "--test_path is needed"),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(main, words, message, tmp_path, monkeypatch, capsys):
+def test_what_is_missing_is_said_in_one_line(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["x", "DiT-nano", "--workspace", str(tmp_path / "w"), "--threads", "1", *words])
-    assert cli.run(main) == 1
+    assert cli.run(infer_dit.main) == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert message in errors[0]
+
+
+def test_training_without_an_encoder_is_refused_in_one_line(tmp_path):
+    words = ["--workspace", str(tmp_path / "w"), "--num_shapes", "2", "--num_workers", "0"]
+    done = command("main_dit.py", "DiT-nano", *words)
+    assert done.returncode == 1
+    assert "give an ArAE's with --resume" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -28,7 +28,8 @@ def test_a_plain_background_is_cut_with_a_warning(caplog):
     with caplog.at_level(logging.WARNING):
         cut = object_of(square())
     assert (cut[..., 3] == square(channels=4)[..., 3]).all()
-    assert "no transparency" in caplog.text and "may be poor" not in caplog.text
+    assert "no transparency" in caplog.text
+    assert "may be poor" not in caplog.text
 
 
 def test_a_hole_of_the_backgrounds_colour_stays_when_closed_in():
@@ -53,10 +54,12 @@ def test_recentred_with_a_fifth_of_the_side_free(shape):
     image = np.zeros((100, 130, 4), np.uint8)
     image[5 : 5 + shape[0], 80 : 80 + shape[1]] = [0, 0, 0, 255]
     out = recenter(image, 200)
-    assert out.shape == (200, 200, 3) and (out[0, 0] == 255).all()
+    assert out.shape == (200, 200, 3)
+    assert (out[0, 0] == 255).all()
     rows, columns = np.nonzero((out < 128).all(2).any(1))[0], np.nonzero((out < 128).all(2).any(0))[0]
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == pytest.approx(160, abs=2)
-    assert rows.mean() == pytest.approx(99.5, abs=1) and columns.mean() == pytest.approx(99.5, abs=1)
+    assert rows.mean() == pytest.approx(99.5, abs=1)
+    assert columns.mean() == pytest.approx(99.5, abs=1)
 
 
 def test_hidden_colours_do_not_bleed_in():
