@@ -19,6 +19,7 @@ from core.training.processes import outlive_sigterm
 from core.training.shard import is_sharded
 
 PICTURED = 4  # test meshes in an evaluation's picture
+AUGMENTED_LENGTH = 1.1  # tokens of a mesh with augmentation over those without, at most and about
 
 Metrics = dict[str, tuple[Any, Any]]
 """(sum, count) by name: means come out right over batches and processes of any size."""
@@ -33,7 +34,7 @@ class Task(Protocol):
         """The model with fresh weights, on the CPU; called once, with torch seeded."""
 
     def build_data(self) -> None:
-        """Read or make the data sets; called once, before what follows. Raises ValueError where there are none."""
+        """Read or make the data sets, once; called before what follows. Raises ValueError where there are none."""
 
     def describe(self) -> list[tuple[str, str]]:
         """(subject, fact) lines about the data for the start of the log."""
@@ -94,6 +95,8 @@ class ArAETask:
         return model
 
     def build_data(self) -> None:
+        if hasattr(self, "train_set"):
+            return
         train_set, self.test_set = build_datasets(
             self.data,
             self.tokenizer,
@@ -182,23 +185,33 @@ class ArAETask:
         return estimate.step_flops(self.config, self.tokenizer.vocab_size, lengths)
 
     def with_options(self, **options: Any) -> "ArAETask":
-        """The task with other options of training, its data not yet read."""
-        return ArAETask(self.tokenizer.config, self.config, self.data, replace(self.train, **options))
+        """The task with other options of training and the same data."""
+        task = ArAETask(self.tokenizer.config, self.config, self.data, replace(self.train, **options))
+        self.build_data()
+        task.train_set, task.test_set, task.sampler = self.train_set, self.test_set, None
+        return task
 
     def memory(self, world: int, sharded: bool) -> estimate.Memory:
-        """Memory of a step on the batch of the longest meshes; called before the model is made."""
-        longest = [self.config.decoder.max_seq_length + 1] * self.train.batch_size
-        if self.train.batch_tokens:
-            most = self.train.batch_tokens // (longest[0] + 1 + self.config.num_cond_tokens)
-            longest = longest[: max(1, most)]
+        """Memory of a step on the longest meshes that there are; called before the model is made."""
+        self.build_data()
         return estimate.memory(
             self.config,
             self.tokenizer.vocab_size,
-            longest,
+            self._longest_batch(),
             checkpointing=self.train.checkpointing,
             low_precision=self.train.mixed_precision != "no",
             shards=world if sharded else 1,
         )
+
+    def _longest_batch(self) -> list[int]:
+        """Tokens of the longest meshes, with a tenth more for what augmentation adds, and EOS."""
+        most = self.config.decoder.max_seq_length
+        longest = np.sort(self.train_set.lengths(0))[::-1][: self.train.batch_size]
+        lengths = [min(int(AUGMENTED_LENGTH * length), most) + 1 for length in longest]
+        if not self.train.batch_tokens:
+            return lengths
+        fitting = self.train.batch_tokens // (lengths[0] + 1 + self.config.num_cond_tokens)
+        return lengths[: max(1, fitting)]
 
     def evaluate(self, model: nn.Module, accelerator: Any) -> dict[str, float]:
         if not len(self.test_set):
