@@ -290,8 +290,13 @@ def build_datasets(
     if config.shapes_fraction == 0:
         return train_set, test_set
     shapes = fit(ShapesSource(seed, config.num_shapes), train=True)
-    count = max(1, round(len(train_set) * config.shapes_fraction / (1 - config.shapes_fraction)))
-    return MixDataset([train_set, shapes], [len(train_set), count], seed), test_set
+    counts = [len(train_set), shapes_beside(len(train_set), config.shapes_fraction)]
+    return MixDataset([train_set, shapes], counts, seed), test_set
+
+
+def shapes_beside(meshes: int, fraction: float) -> int:
+    """Procedural shapes that make up `fraction` of an epoch beside so many meshes, 1 at least."""
+    return max(1, round(meshes * fraction / (1 - fraction)))
 
 
 def share_out(total: int, weights: Sequence[float]) -> list[int]:

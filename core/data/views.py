@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from core.data.augment import EVAL_BOUND, augment, jitter, rotate
 from core.data.camera import View
-from core.data.dataset import TEST_SHAPES_SEED, DataConfig, Key, share_out
+from core.data.dataset import TEST_SHAPES_SEED, DataConfig, Key, shapes_beside, share_out
 from core.data.entries import open_entry, parse_entries
 from core.data.mesh import Mesh, normalize, sample_surface
 from core.data.render import CLAY, render
@@ -371,5 +371,4 @@ def build_view_datasets(
     if config.shapes_fraction == 0:
         return make([meshes], None, True), test
     size = len(_small_enough(meshes, config.max_face_length))
-    count = max(1, round(size * config.shapes_fraction / (1 - config.shapes_fraction)))
-    return make([meshes, shapes()], [size, count], True), test
+    return make([meshes, shapes()], [size, shapes_beside(size, config.shapes_fraction)], True), test

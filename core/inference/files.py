@@ -113,6 +113,8 @@ class Run:
         failures: what came to nothing.
     """
 
+    suffixes: tuple[str, ...] = meshes.MESH_SUFFIXES + meshes.POINT_SUFFIXES
+
     def __init__(
         self,
         generator: MeshGenerator,
@@ -123,7 +125,7 @@ class Run:
     ):
         self.generator, self.config, self.folder, self.seed, self.tell = generator, config, folder, seed, tell
         self.prefix = read_prefix(config.test_resume_tokens)
-        self.paths = meshes.list_inputs(config.test_path)
+        self.paths = meshes.list_inputs(config.test_path, self.suffixes)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.written: list[tuple[Request, Result, Path]] = []
         self.failures: list[Failure] = []

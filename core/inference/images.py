@@ -11,7 +11,7 @@ from torch import Tensor
 from core.data import mesh as meshes
 from core.data.image import IMAGE_SUFFIXES, object_of, read_image, recenter
 from core.data.render import contact_sheet, render, save_image
-from core.inference.files import Failure, Run, read_input, read_prefix, unique_names
+from core.inference.files import Run, read_input, unique_names
 from core.inference.generator import InferConfig, MeshGenerator, Result
 from core.model.diffusion import DiffusionSampling, LatentDiffusion
 
@@ -111,6 +111,8 @@ class ImageRun(Run):
         failures: what came to nothing.
     """
 
+    suffixes = IMAGE_SUFFIXES
+
     def __init__(
         self,
         sampler: LatentSampler,
@@ -120,16 +122,8 @@ class ImageRun(Run):
         seed: int,
         tell: Callable[[str], None] = print,
     ):
-        self.sampler, self.generator, self.config, self.folder, self.seed, self.tell = (
-            *(sampler, generator, config),
-            *(folder, seed, tell),
-        )
-        self.prefix = read_prefix(config.test_resume_tokens)
-        self.paths = meshes.list_inputs(config.test_path, IMAGE_SUFFIXES)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.written = []
-        self.failures: list[Failure] = []
-        self.show = lambda text: None
+        super().__init__(generator, config, folder, seed, tell)
+        self.sampler = sampler
 
     def requests(self) -> Iterator[ImageRequest]:  # type: ignore[override]
         """Requests of every readable picture, which is written, cut out and centred, as NAME.jpg."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.model.decoder import DecoderConfig, MeshDecoder
-from core.model.image_encoder import encode_images, freeze, load_image_encoder, no_grad_if
+from core.model.image_encoder import encode_images, freeze, load_image_encoder
 from core.model.layers import LAYER_NORM_EPS
 from core.model.point_encoder import PointEncoder, PointEncoderConfig
 from core.tokens import BOS, PAD
@@ -121,8 +121,7 @@ class ArAE(nn.Module):
         if mode == "point" and points is not None:
             return self.point_encoder(points)
         if mode == "image" and images is not None:
-            with no_grad_if(self.config.freeze_encoder):
-                return encode_images(self.image_encoder, images)
+            return encode_images(self.image_encoder, images)
         raise ValueError(f"a model with cond_mode {mode} needs its condition, and got none")
 
     def condition(self, encoded: Tensor | None, num_faces: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from core.model.image_encoder import (
     build_image_encoder,
     encode_images,
     freeze,
-    no_grad_if,
 )
 from core.model.layers import LAYER_NORM_EPS
 from core.model.point_encoder import PointEncoder, PointEncoderConfig
@@ -206,8 +205,7 @@ class LatentDiffusion(nn.Module):
 
     def condition(self, images: Tensor) -> Tensor:
         """Condition tokens (B, S, C) of images (B, 3, H, W) in [0, 1]."""
-        with no_grad_if(self.frozen_tower):
-            tokens = encode_images(self.image_encoder, images)
+        tokens = encode_images(self.image_encoder, images)
         return self.norm_cond(self.proj_cond(tokens.to(self.proj_cond.weight.dtype)))
 
     def forward(self, images: Tensor, points: Tensor | None = None, latents: Tensor | None = None) -> DiffusionOutput:

@@ -161,8 +161,3 @@ def freeze(module: nn.Module) -> nn.Module:
     module.train(False)
     module.train = lambda mode=True: module  # type: ignore[method-assign]
     return module
-
-
-def no_grad_if(frozen: bool):
-    """Context without gradients for a frozen tower."""
-    return torch.no_grad() if frozen else torch.enable_grad()
