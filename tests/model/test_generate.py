@@ -5,8 +5,11 @@ import pytest
 import torch
 
 from core.model.decoder import DecoderConfig, MeshDecoder
-from core.model.generate import SamplingConfig, generate, sample
-from core.tokens import BOS, EOS, Tokenizer, TokenizerConfig
+from core.model.engine.grammar import whole_faces
+from core.model.generate import SamplingConfig, generate
+from core.model.sampling import sample
+from core.tokens import BOS, EOS, ID_OFFSET, Tokenizer, TokenizerConfig
+from meto import Decoder
 
 TOKENIZERS = {
     "LR_ABSCO": TokenizerConfig(discrete_bins=8),
@@ -43,7 +46,7 @@ def slow_greedy(decoder: MeshDecoder, condition: torch.Tensor, tokenizer: Tokeni
         logits = decoder.lm_head(hidden[0, -1])
         for candidate in logits.argsort(descending=True).tolist():
             wrong = tokenizer.grammar.validate(np.array([*ids, candidate]))
-            if wrong is None or wrong.position > len(ids):
+            if (wrong is None or wrong.position > len(ids)) and stays_on_grid([*ids, candidate], tokenizer):
                 break
         if candidate == EOS:
             break
@@ -51,12 +54,25 @@ def slow_greedy(decoder: MeshDecoder, condition: torch.Tensor, tokenizer: Tokeni
     return ids
 
 
+def stays_on_grid(ids: list[int], tokenizer: Tokenizer) -> bool:
+    """Whether meto's own decoder takes the ids: relative coordinates may leave the grid."""
+    if not tokenizer.config.use_meto or ids[-1] == EOS:
+        return True
+    decoder = Decoder(tokenizer.config.discrete_bins, tokenizer.config.meto_backend)
+    try:
+        decoder.feed(np.array(ids) - ID_OFFSET)
+    except ValueError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("name", TOKENIZERS)
 @torch.no_grad()
 def test_equals_the_loop_without_a_cache(name):
     decoder, tokenizer = make(name)
-    (made,) = generate(decoder, conditions(1), tokenizer.grammar, BUDGET, GREEDY, [0])
-    assert made.ids.tolist() == slow_greedy(decoder, conditions(1), tokenizer, BUDGET)
+    (made,) = generate(decoder, conditions(1), tokenizer, BUDGET, GREEDY, [0])
+    slow = slow_greedy(decoder, conditions(1), tokenizer, BUDGET)
+    assert made.ids.tolist() == whole_faces(np.array(slow), tokenizer.grammar).tolist()
 
 
 @pytest.mark.parametrize("config", [GREEDY, SAMPLE], ids=["greedy", "sample"])
@@ -64,9 +80,9 @@ def test_equals_the_loop_without_a_cache(name):
 def test_batch_equals_singles(name, config):
     decoder, tokenizer = make(name)
     seeds = [3, 1, 4, 1, 5]
-    batch = generate(decoder, conditions(5), tokenizer.grammar, BUDGET, config, seeds)
+    batch = generate(decoder, conditions(5), tokenizer, BUDGET, config, seeds)
     for i, made in enumerate(batch):
-        (alone,) = generate(decoder, conditions(5)[i : i + 1], tokenizer.grammar, BUDGET, config, seeds[i : i + 1])
+        (alone,) = generate(decoder, conditions(5)[i : i + 1], tokenizer, BUDGET, config, seeds[i : i + 1])
         assert made.ids.tolist() == alone.ids.tolist()
         assert made.finished == alone.finished
 
@@ -75,38 +91,39 @@ def test_batch_equals_singles(name, config):
 def test_what_is_sampled_obeys_the_grammar(name):
     decoder, tokenizer = make(name)
     everything = SamplingConfig(generate_mode="sample", top_k=1000)
-    for made in generate(decoder, conditions(16), tokenizer.grammar, BUDGET, everything, range(16)):
+    for made in generate(decoder, conditions(16), tokenizer, BUDGET, everything, range(16)):
         ids = [*made.ids, EOS] if made.finished else made.ids
         wrong = tokenizer.grammar.validate(np.array(ids))
         assert wrong is None or (not made.finished and wrong.position == len(ids))
+        assert stays_on_grid(made.ids.tolist(), tokenizer)
 
 
 def test_seeds_differ_and_repeat():
     decoder, tokenizer = make("LR_ABSCO")
     same = conditions(1).expand(3, -1, -1)
-    first, second, again = generate(decoder, same, tokenizer.grammar, BUDGET, SAMPLE, [1, 2, 1])
+    first, second, again = generate(decoder, same, tokenizer, BUDGET, SAMPLE, [1, 2, 1])
     assert first.ids.tolist() == again.ids.tolist() != second.ids.tolist()
 
 
 @pytest.mark.parametrize("config", [GREEDY, SAMPLE], ids=["greedy", "sample"])
 def test_prefix_is_continued_as_if_uninterrupted(config):
     decoder, tokenizer = make("LR_ABSCO")
-    (whole,) = generate(decoder, conditions(1), tokenizer.grammar, BUDGET, config, [5])
+    (whole,) = generate(decoder, conditions(1), tokenizer, BUDGET, config, [5])
     prefix = whole.ids[:17]
-    (resumed,) = generate(decoder, conditions(1), tokenizer.grammar, BUDGET, config, [5], prefix=prefix)
+    (resumed,) = generate(decoder, conditions(1), tokenizer, BUDGET, config, [5], prefix=prefix)
     assert resumed.ids.tolist() == whole.ids.tolist()
 
 
 def test_bad_requests_are_named():
     decoder, tokenizer = make("LR_ABSCO")
     with pytest.raises(ValueError, match="2 seeds for 1 sequences"):
-        generate(decoder, conditions(1), tokenizer.grammar, BUDGET, GREEDY, [1, 2])
+        generate(decoder, conditions(1), tokenizer, BUDGET, GREEDY, [1, 2])
     with pytest.raises(ValueError, match="budget of 1000 tokens"):
-        generate(decoder, conditions(1), tokenizer.grammar, 1000, GREEDY, [1])
+        generate(decoder, conditions(1), tokenizer, 1000, GREEDY, [1])
     with pytest.raises(ValueError, match="breaks the grammar at position 0"):
-        generate(decoder, conditions(1), tokenizer.grammar, BUDGET, GREEDY, [1], prefix=np.array([9, 9]))
+        generate(decoder, conditions(1), tokenizer, BUDGET, GREEDY, [1], prefix=np.array([9, 9]))
     with pytest.raises(ValueError, match="leaves nothing"):
-        generate(decoder, conditions(1), tokenizer.grammar, 5, GREEDY, [1], prefix=np.full(5, 5))
+        generate(decoder, conditions(1), tokenizer, 5, GREEDY, [1], prefix=np.full(5, 5))
 
 
 def test_sampling_follows_the_distribution():
