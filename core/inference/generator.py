@@ -131,15 +131,22 @@ class MeshGenerator:
         given = {name: torch.as_tensor(x, device=self.device, dtype=self.dtype) for name, x in given.items()}
         encoded = self.model.encode(**given)
         condition = self.model.condition(encoded, torch.as_tensor(list(num_faces), device=self.device))
+        so_far = [np.zeros(0, np.int64)] * len(seeds)
+
+        def tell(row: int, ids: np.ndarray) -> None:
+            so_far[row] = ids
+            if on_faces is not None:
+                on_faces(sum(self.count_faces(ids[None]) for ids in so_far))
+
         generated = generate(
             self.model.mesh_decoder,
             condition,
-            self.tokenizer.grammar,
+            self.tokenizer,
             self._budget(config),
             config.sampling,
             seeds,
             prefix=prefix,
-            on_tokens=None if on_faces is None else lambda ids: on_faces(self.count_faces(ids)),
+            on_ids=tell if on_faces is not None else None,
         )
         return [Result(self._mesh(made.ids), made.ids, made.finished) for made in generated]
 

@@ -3,9 +3,11 @@
 Parameter names are those of the reference's checkpoints, which therefore load as they are.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,12 @@ from torch.utils.checkpoint import checkpoint
 
 from core.model.layers import LAYER_NORM_EPS, attention, merge_heads, split_heads
 from core.model.packed import packed_attention
+
+if TYPE_CHECKING:
+    from core.model.engine.layout import DecoderLayout
+    from core.model.engine.loop import Stepper
+    from core.model.sampling import SamplingConfig
+    from core.tokens import Tokenizer
 
 # The reference's position table has these rows to spare: its checkpoints' shapes depend on it.
 SPARE_POSITIONS = 10
@@ -46,28 +54,6 @@ class DecoderConfig:
             raise ValueError(f"--dropout {self.dropout}: a probability in [0, 1) is needed")
 
 
-class KVCache:
-    """Keys and values of every layer, allocated once for a whole generation.
-
-    Attributes:
-        length: positions filled so far, the same for every sequence of the batch.
-    """
-
-    def __init__(self, config: DecoderConfig, batch: int, capacity: int, like: Tensor):
-        head_dim = config.hidden_dim // config.num_heads
-        shape = (config.num_layers, batch, config.num_heads, capacity, head_dim)
-        self.keys = like.new_empty(shape)
-        self.values = like.new_empty(shape)
-        self.length = 0
-
-    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store k and v (B, H, T, D) of a layer after the filled positions; returns all (B, H, length + T, D)."""
-        end = self.length + k.shape[2]
-        self.keys[layer, :, :, self.length : end] = k
-        self.values[layer, :, :, self.length : end] = v
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
-
-
 class SelfAttention(nn.Module):
     """Causal multi-head self-attention with biases."""
 
@@ -79,16 +65,12 @@ class SelfAttention(nn.Module):
         self.q_proj = nn.Linear(dim, dim)
         self.out_proj = nn.Linear(dim, dim)
 
-    def forward(
-        self, x: Tensor, layer: int = 0, cache: KVCache | None = None, lengths: Sequence[int] | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
         if lengths is not None:
             return self.out_proj(
                 packed_attention(self.q_proj(x), self.k_proj(x), self.v_proj(x), lengths, self.num_heads)
             )
         q, k, v = (split_heads(proj(x), self.num_heads) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        if cache is not None:
-            k, v = cache.append(layer, k, v)
         return self.out_proj(merge_heads(attention(q, k, v, causal=True)))
 
 
@@ -105,10 +87,8 @@ class DecoderLayer(nn.Module):
         self.fc2 = nn.Linear(config.intermediate_dim or 4 * dim, dim)
         self.final_layer_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 
-    def forward(
-        self, x: Tensor, layer: int = 0, cache: KVCache | None = None, lengths: Sequence[int] | None = None
-    ) -> Tensor:
-        attended = F.dropout(self.self_attn(x, layer, cache, lengths), self.dropout, self.training)
+    def forward(self, x: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
+        attended = F.dropout(self.self_attn(x, lengths), self.dropout, self.training)
         return self.after_attention(x, attended)
 
     def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
@@ -129,13 +109,9 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
         self.checkpointing = False
 
-    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Embedded inputs (B, T, C) at the positions after the cache's -> hidden states (B, T, C)."""
-        start = cache.length if cache is not None else 0
-        x = self._through_layers(x + self._positions(start, start + x.shape[1]), cache)
-        if cache is not None:
-            cache.length = start + x.shape[1]
-        return x
+    def forward(self, x: Tensor) -> Tensor:
+        """Embedded inputs (B, T, C) -> hidden states (B, T, C)."""
+        return self._through_layers(x + self._positions(x.shape[1]))
 
     def forward_packed(self, x: Tensor, is_real: Tensor) -> Tensor:
         """As `forward`, for sequences of different lengths, without computing on their padding.
@@ -147,7 +123,7 @@ class Transformer(nn.Module):
         Returns:
             (N, C) hidden states of the N real positions, sequence after sequence.
         """
-        x = x + self._positions(0, x.shape[1])
+        x = x + self._positions(x.shape[1])
         return self._through_layers(x[is_real], lengths=is_real.sum(1).tolist())
 
     def compile_layers(self) -> None:
@@ -157,20 +133,20 @@ class Transformer(nn.Module):
             assert isinstance(layer, DecoderLayer)
             layer.after_attention = torch.compile(layer.after_attention, dynamic=True)  # type: ignore[method-assign]
 
-    def _positions(self, start: int, end: int) -> Tensor:
-        if end > self.embed_positions.num_embeddings:
+    def _positions(self, count: int) -> Tensor:
+        if count > self.embed_positions.num_embeddings:
             raise ValueError(
-                f"a sequence of {end} tokens, condition included, does not fit the decoder's "
+                f"a sequence of {count} tokens, condition included, does not fit the decoder's "
                 f"{self.embed_positions.num_embeddings} positions: raise --max_seq_length"
             )
-        return self.embed_positions.weight[start:end]
+        return self.embed_positions.weight[:count]
 
-    def _through_layers(self, x: Tensor, cache: KVCache | None = None, lengths: list[int] | None = None) -> Tensor:
-        for i, layer in enumerate(self.layers):
+    def _through_layers(self, x: Tensor, lengths: list[int] | None = None) -> Tensor:
+        for layer in self.layers:
             if self.checkpointing and self.training:
                 x = checkpoint(layer, x, lengths=lengths, use_reentrant=False)
             else:
-                x = layer(x, i, cache, lengths)
+                x = layer(x, lengths)
         return x
 
 
@@ -180,6 +156,7 @@ class MeshDecoder(nn.Module):
     def __init__(self, config: DecoderConfig, vocab_size: int, num_cond_tokens: int):
         super().__init__()
         self.config = config
+        self.taken: DecoderLayout | None = None  # its weights, once they have been laid out for generation alone
         self.model = Transformer(config, vocab_size, num_cond_tokens)
         self.lm_head = nn.Linear(config.hidden_dim, vocab_size, bias=False)
         self.apply(_init_weights)
@@ -195,6 +172,12 @@ class MeshDecoder(nn.Module):
     def forward(self, condition: Tensor, ids: Tensor) -> Tensor:
         """Condition tokens (B, S, C) followed by ids (B, T) -> hidden states (B, S + T, C) before the head."""
         return self.model(torch.cat([condition, self.model.embd(ids)], dim=1))
+
+    def stepper(self, tokenizer: Tokenizer, sampling: SamplingConfig, slots: int, take_weights: bool) -> Stepper:
+        """See `core.model.engine`."""
+        from core.model.engine.token_stepper import TokenStepper
+
+        return TokenStepper(self, tokenizer, sampling, slots, take_weights)
 
 
 def _init_weights(module: nn.Module) -> None:

@@ -75,7 +75,7 @@ def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[Ma
     with torch.autocast(batch.ids.device.type, enabled=False):
         condition = model.condition(model.encode(batch.points, batch.latents, batch.images), batch.num_faces)
         seeds, config = list(range(len(batch))), SamplingConfig(generate_mode="greedy")
-        made = generate(model.mesh_decoder, condition, tokenizer.grammar, budget, config, seeds)
+        made = generate(model.mesh_decoder, condition, tokenizer, budget, config, seeds)
     return [Made(_mesh(each.ids, tokenizer), each.finished) for each in made]
 
 

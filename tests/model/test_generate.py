@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from core.model.decoder import DecoderConfig, MeshDecoder
-from core.model.generate import SamplingConfig, generate, sample
+from core.model.engine.grammar import whole_faces
+from core.model.generate import SamplingConfig, generate
+from core.model.sampling import sample
 from core.tokens import BOS, EOS, Tokenizer, TokenizerConfig
 
 TOKENIZERS = {
@@ -55,8 +57,9 @@ def slow_greedy(decoder: MeshDecoder, condition: torch.Tensor, tokenizer: Tokeni
 @torch.no_grad()
 def test_equals_the_loop_without_a_cache(name):
     decoder, tokenizer = make(name)
-    (made,) = generate(decoder, conditions(1), tokenizer.grammar, BUDGET, GREEDY, [0])
-    assert made.ids.tolist() == slow_greedy(decoder, conditions(1), tokenizer, BUDGET)
+    (made,) = generate(decoder, conditions(1), tokenizer, BUDGET, GREEDY, [0])
+    slow = slow_greedy(decoder, conditions(1), tokenizer, BUDGET)
+    assert made.ids.tolist() == whole_faces(np.array(slow), tokenizer.grammar).tolist()
 
 
 @pytest.mark.parametrize("config", [GREEDY, SAMPLE], ids=["greedy", "sample"])
@@ -64,9 +67,9 @@ def test_equals_the_loop_without_a_cache(name):
 def test_batch_equals_singles(name, config):
     decoder, tokenizer = make(name)
     seeds = [3, 1, 4, 1, 5]
-    batch = generate(decoder, conditions(5), tokenizer.grammar, BUDGET, config, seeds)
+    batch = generate(decoder, conditions(5), tokenizer, BUDGET, config, seeds)
     for i, made in enumerate(batch):
-        (alone,) = generate(decoder, conditions(5)[i : i + 1], tokenizer.grammar, BUDGET, config, seeds[i : i + 1])
+        (alone,) = generate(decoder, conditions(5)[i : i + 1], tokenizer, BUDGET, config, seeds[i : i + 1])
         assert made.ids.tolist() == alone.ids.tolist()
         assert made.finished == alone.finished
 
@@ -75,7 +78,7 @@ def test_batch_equals_singles(name, config):
 def test_what_is_sampled_obeys_the_grammar(name):
     decoder, tokenizer = make(name)
     everything = SamplingConfig(generate_mode="sample", top_k=1000)
-    for made in generate(decoder, conditions(16), tokenizer.grammar, BUDGET, everything, range(16)):
+    for made in generate(decoder, conditions(16), tokenizer, BUDGET, everything, range(16)):
         ids = [*made.ids, EOS] if made.finished else made.ids
         wrong = tokenizer.grammar.validate(np.array(ids))
         assert wrong is None or (not made.finished and wrong.position == len(ids))
@@ -84,29 +87,29 @@ def test_what_is_sampled_obeys_the_grammar(name):
 def test_seeds_differ_and_repeat():
     decoder, tokenizer = make("LR_ABSCO")
     same = conditions(1).expand(3, -1, -1)
-    first, second, again = generate(decoder, same, tokenizer.grammar, BUDGET, SAMPLE, [1, 2, 1])
+    first, second, again = generate(decoder, same, tokenizer, BUDGET, SAMPLE, [1, 2, 1])
     assert first.ids.tolist() == again.ids.tolist() != second.ids.tolist()
 
 
 @pytest.mark.parametrize("config", [GREEDY, SAMPLE], ids=["greedy", "sample"])
 def test_prefix_is_continued_as_if_uninterrupted(config):
     decoder, tokenizer = make("LR_ABSCO")
-    (whole,) = generate(decoder, conditions(1), tokenizer.grammar, BUDGET, config, [5])
+    (whole,) = generate(decoder, conditions(1), tokenizer, BUDGET, config, [5])
     prefix = whole.ids[:17]
-    (resumed,) = generate(decoder, conditions(1), tokenizer.grammar, BUDGET, config, [5], prefix=prefix)
+    (resumed,) = generate(decoder, conditions(1), tokenizer, BUDGET, config, [5], prefix=prefix)
     assert resumed.ids.tolist() == whole.ids.tolist()
 
 
 def test_bad_requests_are_named():
     decoder, tokenizer = make("LR_ABSCO")
     with pytest.raises(ValueError, match="2 seeds for 1 sequences"):
-        generate(decoder, conditions(1), tokenizer.grammar, BUDGET, GREEDY, [1, 2])
+        generate(decoder, conditions(1), tokenizer, BUDGET, GREEDY, [1, 2])
     with pytest.raises(ValueError, match="budget of 1000 tokens"):
-        generate(decoder, conditions(1), tokenizer.grammar, 1000, GREEDY, [1])
+        generate(decoder, conditions(1), tokenizer, 1000, GREEDY, [1])
     with pytest.raises(ValueError, match="breaks the grammar at position 0"):
-        generate(decoder, conditions(1), tokenizer.grammar, BUDGET, GREEDY, [1], prefix=np.array([9, 9]))
+        generate(decoder, conditions(1), tokenizer, BUDGET, GREEDY, [1], prefix=np.array([9, 9]))
     with pytest.raises(ValueError, match="leaves nothing"):
-        generate(decoder, conditions(1), tokenizer.grammar, 5, GREEDY, [1], prefix=np.full(5, 5))
+        generate(decoder, conditions(1), tokenizer, 5, GREEDY, [1], prefix=np.full(5, 5))
 
 
 def test_sampling_follows_the_distribution():

@@ -110,8 +110,11 @@ def test_greedy_generation(model, tokenizer, inputs, golden):
     encoded = model.encode(points=inputs["points"][:1])
     condition = model.condition(encoded, torch.tensor([700]))
     greedy = SamplingConfig(generate_mode="greedy")
-    (made,) = generate(model.mesh_decoder, condition, tokenizer.grammar, 80, greedy, seeds=[0])
+    # A mesh that its budget cuts keeps its whole faces only: a few tokens more than the record has are asked for.
+    (made,) = generate(model.mesh_decoder, condition, tokenizer, 88, greedy, seeds=[0])
     expected = golden["greedy"]
-    ended = EOS in expected
-    assert made.ids.tolist() == (expected[: expected.index(EOS)] if ended else expected)
-    assert made.finished == ended
+    if EOS in expected:
+        assert made.ids.tolist() == expected[: expected.index(EOS)]
+        assert made.finished
+    else:
+        assert made.ids[: len(expected)].tolist() == expected

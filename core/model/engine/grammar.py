@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.model.engine.rows import Rows
 from core.tokens import EOS
 from meto import Grammar
 
@@ -89,29 +90,29 @@ class GrammarStates:
         """Whether a sequence has all the faces that it may have (waits for the device)."""
         return slot in self.budgeted and int(self.faces[slot] + self.open[slot]) >= int(self.max_faces[slot])
 
-    def mask_(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Logits (B, V) of the slots `rows` (B,), in place, those of ids that may not come next at minus infinity."""
-        row = self.state[rows]
+    def mask_(self, logits: Tensor, rows: Rows) -> Tensor:
+        """Logits (B, V) float32, in place, those of ids that may not come next at minus infinity."""
+        row = rows.of(self.state)
         if self.opens_splits:
-            row = row + (self.open[rows] > 0) * self.num_states
+            row = row + (rows.of(self.open) > 0) * self.num_states
         if self.budgeted:
-            spare = self.max_faces[rows] - self.faces[rows] - self.open[rows]
+            spare = rows.of(self.max_faces) - rows.of(self.faces) - rows.of(self.open)
             row = row + spare.clamp(CLOSE, FREE) * (2 * self.num_states)
         else:
             row = row + FREE * 2 * self.num_states
         return logits.add_(self.bias[row])
 
-    def advance(self, ids: Tensor, rows: Tensor) -> None:
-        """Take one allowed id (B,) for each of the slots `rows` (B,)."""
-        state, classes = self.state[rows], self.token_class[ids]
+    def advance(self, ids: Tensor, rows: Rows) -> None:
+        """Take one allowed id (B,) for each row."""
+        state, classes = rows.of(self.state), self.token_class[ids]
         place = state * self.num_classes + classes
-        if self.opens_splits:
-            opened = self.open[rows]
-            place = place + (opened > 0) * (self.num_states * self.num_classes)
-            self.open[rows] = (opened + self.open_change[classes]).clamp(min=0)
         if self.budgeted:
-            self.faces[rows] += state == 1  # the last coordinate that was owed
-        self.state[rows] = self.next_state[place]
+            rows.put(self.faces, rows.of(self.faces) + (state == 1))  # the last coordinate that was owed
+        if self.opens_splits:
+            opened = rows.of(self.open)
+            place = place + (opened > 0) * (self.num_states * self.num_classes)
+            rows.put(self.open, (opened + self.open_change[classes]).clamp(min=0))
+        rows.put(self.state, self.next_state[place])
 
 
 def allowed_classes(grammar: Grammar) -> np.ndarray:
@@ -123,7 +124,8 @@ def allowed_classes(grammar: Grammar) -> np.ndarray:
     allowed[LAST][..., grammar.open_change > 0] = False
     allowed[CLOSE][..., grammar.open_change > 0] = False
     ends_branch = grammar.open_change < 0
-    for closing, free in zip(allowed[CLOSE].reshape(-1, grammar.num_classes), allowed[FREE].reshape(-1, grammar.num_classes)):
+    rows = (allowed[level].reshape(-1, grammar.num_classes) for level in (CLOSE, FREE))
+    for closing, free in zip(*rows, strict=True):
         if free[EOS]:
             closing[:] = np.arange(grammar.num_classes) == EOS
         elif (free & ends_branch).any():

@@ -108,7 +108,9 @@ class Engine:
         """
         waiting, running = iter(requests), dict[int, Request]()
         try:
-            yield from self._run(waiting, running, on_ids or (lambda request, ids: None), should_stop or (lambda: False))
+            yield from self._run(
+                waiting, running, on_ids or (lambda request, ids: None), should_stop or (lambda: False)
+            )
         finally:
             for slot in running:
                 self.stepper.release(slot)

@@ -1,0 +1,143 @@
+"""A step of the token decoder: one id a sequence. All of it stays on the device; ends are looked for now and then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.model.engine.cache import SlotCache
+from core.model.engine.grammar import GrammarStates, checked_prefix
+from core.model.engine.layout import laid_out
+from core.model.engine.requests import Ending, Request
+from core.model.engine.rows import Rows
+from core.model.sampling import SamplingConfig, sample, uniform_numbers
+from core.tokens import BOS, EOS, PAD, Tokenizer
+
+if TYPE_CHECKING:
+    from core.model.decoder import MeshDecoder
+
+# Each look at what was written waits for the device.
+STEPS_PER_LOOK = {"cpu": 4, "cuda": 32}
+# Positions of a condition and prefix that are computed at once.
+PREFILL_CHUNK = 512
+# Where sequences that have ended are computed on all the same (GPU), they write to one place more than they may fill.
+SPARE = 1
+
+
+class TokenStepper:
+    """See `Stepper`.
+
+    Args:
+        decoder: in evaluation mode.
+        tokenizer: of its ids.
+        sampling: how ids are chosen.
+        slots: sequences side by side.
+        take_weights: the decoder may be left without its weights.
+    """
+
+    def __init__(
+        self, decoder: MeshDecoder, tokenizer: Tokenizer, sampling: SamplingConfig, slots: int, take_weights: bool
+    ):
+        self.layout = laid_out(decoder, slots, take_weights)
+        self.sampling, self.slots = sampling, slots
+        self.grammar, self.max_positions = tokenizer.grammar, len(self.layout.positions)
+        config, like = decoder.config, self.layout.tokens
+        self.device = like.device
+        self.cache = SlotCache(config.num_layers, slots, config.num_heads, config.hidden_dim // config.num_heads, like)
+        self.states = GrammarStates(tokenizer.grammar, slots, self.device)
+        self.rows = Rows(slots, self.device, every=self.cache.masked)
+        self.steps_per_look = STEPS_PER_LOOK.get(self.device.type, 16)
+        self.written = torch.zeros(slots, dtype=torch.long, device=self.device)  # ids of each slot
+        self.host_written, self.host_limit = np.zeros(slots, np.int64), np.zeros(slots, np.int64)
+        self.last = torch.full((slots,), PAD, device=self.device)  # the id that the next step reads
+        self.written_ids = torch.zeros(slots, 0, dtype=torch.long, device=self.device)  # (slots, budget)
+        self.uniform = torch.zeros(slots, 0, device=self.device)  # (slots, budget): what they are drawn with
+
+    def check(self, request: Request) -> None:
+        """Raises ValueError for a budget that the positions do not hold, or a wrong prefix."""
+        positions = self.max_positions - len(request.condition) - 1  # less the condition and BOS
+        if not 0 < request.max_new_tokens <= positions:
+            raise ValueError(f"a budget of {request.max_new_tokens} tokens: this decoder holds 1 to {positions}")
+        checked_prefix(request.prefix, self.grammar, request.max_new_tokens)
+
+    def admit(self, slot: int, request: Request) -> None:
+        """Compute on everything but the last id before the first new one; that one is the first step's input."""
+        prefix = checked_prefix(request.prefix, self.grammar, request.max_new_tokens)
+        self._reserve(request.max_new_tokens)
+        self.cache.reserve(len(request.condition) + request.max_new_tokens + SPARE)
+        self.cache.clear(slot)
+        known = torch.as_tensor(np.concatenate([[BOS], prefix]), device=self.device)
+        self._prefill(slot, torch.cat([request.condition, self.layout.tokens[known[:-1]]]))
+        self.last[slot] = known[-1]
+        self.written_ids[slot, : len(prefix)] = known[1:]
+        self.uniform[slot, : request.max_new_tokens] = uniform_numbers(request.seed, request.max_new_tokens).to(
+            self.device
+        )
+        self.written[slot] = len(prefix)
+        self.host_written[slot], self.host_limit[slot] = len(prefix), request.max_new_tokens
+        self.states.begin(slot, prefix, request.max_faces)
+        self.rows.set([*self.rows.slots, slot])
+
+    def _prefill(self, slot: int, x: Tensor) -> None:
+        x = x + self.layout.positions[: len(x)]
+        for chunk in x.split(PREFILL_CHUNK) if len(x) else ():
+            self.layout.prefill(self.cache, slot, chunk)
+
+    def _reserve(self, budget: int) -> None:
+        more = budget + SPARE - self.written_ids.shape[1]
+        if more > 0:
+            self.written_ids, self.uniform = (F.pad(table, (0, more)) for table in (self.written_ids, self.uniform))
+
+    def advance(self) -> dict[int, Ending]:
+        """Steps of all running slots until the next look, and what was seen."""
+        running = self.rows.slots
+        if not running:
+            return {}
+        left = int((self.host_limit[running] - self.host_written[running]).min())
+        for _ in range(min(left, self.steps_per_look)):
+            self._step(self.cache.bound(self.rows))
+            self.cache.count_on_host(self.rows)
+            self.host_written[running] += 1
+        return self._look()
+
+    def _step(self, bound: int) -> None:
+        """One id of every row, on the device alone."""
+        rows, layout = self.rows, self.layout
+        x = layout.tokens[rows.of(self.last)] + layout.positions[rows.of(self.cache.lengths)]
+        logits = layout.step(self.cache, self.cache.step(rows, bound), x).float()
+        self.cache.count_on_device(rows)
+        logits = self.states.mask_(logits, rows)
+        place = rows.index * self.uniform.shape[1] + rows.of(self.written)
+        ids = sample(logits, self.sampling, self.uniform.view(-1)[place])
+        self.written_ids.view(-1)[place] = ids
+        rows.count(self.written)
+        self.states.advance(ids, rows)
+        rows.put(self.last, ids)
+
+    def _look(self) -> dict[int, Ending]:
+        last = self.last.cpu().numpy()
+        ended: dict[int, Ending] = {}
+        for slot in self.rows.slots:
+            if last[slot] in (EOS, PAD):
+                ended[slot] = "faces" if self.states.closed_by_budget(slot) else "eos"
+            elif self.host_written[slot] >= self.host_limit[slot]:
+                ended[slot] = "tokens"
+        if ended:
+            self.rows.set([slot for slot in self.rows.slots if slot not in ended])
+        return ended
+
+    def ids(self, slot: int) -> np.ndarray:
+        """(T,) ids of a slot so far."""
+        ids = self.written_ids[slot, : self.host_written[slot]].cpu().numpy()
+        ends = np.flatnonzero(ids == EOS)
+        return ids[: ends[0]] if len(ends) else ids
+
+    def release(self, slot: int) -> None:
+        """Free a slot."""
+        self.states.budgeted.discard(slot)
+        if slot in self.rows.slots:
+            self.rows.set([each for each in self.rows.slots if each != slot])
