@@ -8,7 +8,8 @@ from core.model.decoder import DecoderConfig, MeshDecoder
 from core.model.engine.grammar import whole_faces
 from core.model.generate import SamplingConfig, generate
 from core.model.sampling import sample
-from core.tokens import BOS, EOS, Tokenizer, TokenizerConfig
+from core.tokens import BOS, EOS, ID_OFFSET, Tokenizer, TokenizerConfig
+from meto import Decoder
 
 TOKENIZERS = {
     "LR_ABSCO": TokenizerConfig(discrete_bins=8),
@@ -45,12 +46,24 @@ def slow_greedy(decoder: MeshDecoder, condition: torch.Tensor, tokenizer: Tokeni
         logits = decoder.lm_head(hidden[0, -1])
         for candidate in logits.argsort(descending=True).tolist():
             wrong = tokenizer.grammar.validate(np.array([*ids, candidate]))
-            if wrong is None or wrong.position > len(ids):
+            if (wrong is None or wrong.position > len(ids)) and stays_on_grid([*ids, candidate], tokenizer):
                 break
         if candidate == EOS:
             break
         ids.append(candidate)
     return ids
+
+
+def stays_on_grid(ids: list[int], tokenizer: Tokenizer) -> bool:
+    """Whether meto's own decoder takes the ids: relative coordinates may leave the grid."""
+    if not tokenizer.config.use_meto or ids[-1] == EOS:
+        return True
+    decoder = Decoder(tokenizer.config.discrete_bins, tokenizer.config.meto_backend)
+    try:
+        decoder.feed(np.array(ids) - ID_OFFSET)
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -82,6 +95,7 @@ def test_what_is_sampled_obeys_the_grammar(name):
         ids = [*made.ids, EOS] if made.finished else made.ids
         wrong = tokenizer.grammar.validate(np.array(ids))
         assert wrong is None or (not made.finished and wrong.position == len(ids))
+        assert stays_on_grid(made.ids.tolist(), tokenizer)
 
 
 def test_seeds_differ_and_repeat():

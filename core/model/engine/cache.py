@@ -67,7 +67,7 @@ class SlotCache:
         self.values: list[Tensor] = []
 
     def reserve(self, capacity: int) -> None:
-        """Room for so many positions a slot: allocated once, and copied to a larger place only if more is needed later."""
+        """Room for so many positions a slot: allocated once; copied to a larger place only if more is needed later."""
         if capacity <= self.capacity:
             return
         shape = (self.slots * self.heads, capacity, self.head_dim)

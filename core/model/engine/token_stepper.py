@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,8 @@ from torch import Tensor
 
 from core.model.engine.cache import SlotCache
 from core.model.engine.grammar import GrammarStates, checked_prefix
+from core.model.engine.graphs import StepGraphs
+from core.model.engine.guides import guides_for
 from core.model.engine.layout import laid_out
 from core.model.engine.requests import Ending, Request
 from core.model.engine.rows import Rows
@@ -50,7 +54,12 @@ class TokenStepper:
         self.cache = SlotCache(config.num_layers, slots, config.num_heads, config.hidden_dim // config.num_heads, like)
         self.states = GrammarStates(tokenizer.grammar, slots, self.device)
         self.rows = Rows(slots, self.device, every=self.cache.masked)
+        self.guides = guides_for(tokenizer, sampling, slots)
+        self.graphs = StepGraphs(self._step, enabled=self.device.type == "cuda" and not self.guides)
         self.steps_per_look = STEPS_PER_LOOK.get(self.device.type, 16)
+        # The latest ids are looked back on from the next one, and coordinates are the last class of a grammar.
+        self.offsets = 1 + torch.arange(sampling.repetition_window, device=self.device)
+        self.is_coordinate = self.states.token_class == self.states.num_classes - 1
         self.written = torch.zeros(slots, dtype=torch.long, device=self.device)  # ids of each slot
         self.host_written, self.host_limit = np.zeros(slots, np.int64), np.zeros(slots, np.int64)
         self.last = torch.full((slots,), PAD, device=self.device)  # the id that the next step reads
@@ -68,7 +77,7 @@ class TokenStepper:
         """Compute on everything but the last id before the first new one; that one is the first step's input."""
         prefix = checked_prefix(request.prefix, self.grammar, request.max_new_tokens)
         self._reserve(request.max_new_tokens)
-        self.cache.reserve(len(request.condition) + request.max_new_tokens + SPARE)
+        self._reserve_cache(len(request.condition) + request.max_new_tokens + SPARE)
         self.cache.clear(slot)
         known = torch.as_tensor(np.concatenate([[BOS], prefix]), device=self.device)
         self._prefill(slot, torch.cat([request.condition, self.layout.tokens[known[:-1]]]))
@@ -80,6 +89,8 @@ class TokenStepper:
         self.written[slot] = len(prefix)
         self.host_written[slot], self.host_limit[slot] = len(prefix), request.max_new_tokens
         self.states.begin(slot, prefix, request.max_faces)
+        for guide in self.guides:
+            guide.begin(slot, prefix)
         self.rows.set([*self.rows.slots, slot])
 
     def _prefill(self, slot: int, x: Tensor) -> None:
@@ -90,7 +101,13 @@ class TokenStepper:
     def _reserve(self, budget: int) -> None:
         more = budget + SPARE - self.written_ids.shape[1]
         if more > 0:
+            self.graphs.forget()
             self.written_ids, self.uniform = (F.pad(table, (0, more)) for table in (self.written_ids, self.uniform))
+
+    def _reserve_cache(self, capacity: int) -> None:
+        if capacity > self.cache.capacity:
+            self.graphs.forget()
+            self.cache.reserve(capacity)
 
     def advance(self) -> dict[int, Ending]:
         """Steps of all running slots until the next look, and what was seen."""
@@ -99,24 +116,47 @@ class TokenStepper:
             return {}
         left = int((self.host_limit[running] - self.host_written[running]).min())
         for _ in range(min(left, self.steps_per_look)):
-            self._step(self.cache.bound(self.rows))
+            self.graphs(self.cache.bound(self.rows), bool(self.states.budgeted))
             self.cache.count_on_host(self.rows)
             self.host_written[running] += 1
         return self._look()
 
-    def _step(self, bound: int) -> None:
-        """One id of every row, on the device alone."""
+    def _step(self, bound: int, budgeted: bool) -> None:
+        """One id of every row; without guides, on the device alone.
+
+        Args:
+            bound: positions that masked attention spans.
+            budgeted: some sequence has a face budget; told because a recorded step is one for each case.
+        """
         rows, layout = self.rows, self.layout
         x = layout.tokens[rows.of(self.last)] + layout.positions[rows.of(self.cache.lengths)]
         logits = layout.step(self.cache, self.cache.step(rows, bound), x).float()
         self.cache.count_on_device(rows)
         logits = self.states.mask_(logits, rows)
+        if self.sampling.repetition_penalty != 1:
+            self._penalise(logits)
+        for guide in self.guides:
+            guide.mask_(logits, self._computed())
         place = rows.index * self.uniform.shape[1] + rows.of(self.written)
         ids = sample(logits, self.sampling, self.uniform.view(-1)[place])
         self.written_ids.view(-1)[place] = ids
         rows.count(self.written)
         self.states.advance(ids, rows)
         rows.put(self.last, ids)
+        for guide in self.guides:
+            guide.feed(self._computed(), ids.tolist())
+
+    def _computed(self) -> Sequence[int]:
+        """The slot of each row."""
+        return range(self.slots) if self.rows.every else self.rows.slots
+
+    def _penalise(self, logits: Tensor) -> None:
+        """Lower the logits (B, V) of the coordinates among a row's latest ids."""
+        latest = self.rows.of(self.written).unsqueeze(1) - self.offsets  # (B, W)
+        held = self.rows.of(self.written_ids).gather(1, latest.clamp(min=0))
+        held = held.masked_fill(latest < 0, PAD)
+        seen = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, held, True) & self.is_coordinate
+        logits -= seen * math.log(self.sampling.repetition_penalty)
 
     def _look(self) -> dict[int, Ending]:
         last = self.last.cpu().numpy()
@@ -132,7 +172,7 @@ class TokenStepper:
 
     def ids(self, slot: int) -> np.ndarray:
         """(T,) ids of a slot so far."""
-        ids = self.written_ids[slot, : self.host_written[slot]].cpu().numpy()
+        ids = self.written_ids[slot, : self.host_written[slot]].cpu().numpy().copy()  # the next request writes there
         ends = np.flatnonzero(ids == EOS)
         return ids[: ends[0]] if len(ends) else ids
 

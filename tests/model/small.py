@@ -1,0 +1,58 @@
+"""A small decoder and its requests, for tests of the engine."""
+
+import torch
+
+from core.model.decoder import DecoderConfig, MeshDecoder
+from core.model.engine import Engine, Request
+from core.model.engine.rows import Rows
+from core.model.engine.token_stepper import TokenStepper
+from core.model.sampling import SamplingConfig
+from core.tokens import EOS, Tokenizer, TokenizerConfig
+
+TOKENIZERS = {
+    "LR_ABSCO": TokenizerConfig(discrete_bins=16),
+    "LR": TokenizerConfig(discrete_bins=16, meto_backend="LR"),
+    "CLERS": TokenizerConfig(discrete_bins=16, meto_backend="CLERS"),
+    "naive": TokenizerConfig(discrete_bins=16, use_meto=False),
+}
+GREEDY, SAMPLE = SamplingConfig(generate_mode="greedy"), SamplingConfig(top_k=8)
+COND, DIM, BUDGET = 5, 32, 90
+
+
+def make(
+    name: str = "LR_ABSCO", end: float = 1.0, config: TokenizerConfig | None = None
+) -> tuple[MeshDecoder, Tokenizer]:
+    """A small random decoder whose choices vary; `end` scales its liking for EOS (0: as any other)."""
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(config or TOKENIZERS[name])
+    sizes = DecoderConfig(max_seq_length=128, hidden_dim=DIM, num_layers=2, num_heads=4)
+    decoder = MeshDecoder(sizes, tokenizer.vocab_size, COND).eval()
+    with torch.no_grad():
+        decoder.model.embd.weight.mul_(50)
+        decoder.lm_head.weight.mul_(50)
+        decoder.lm_head.weight[EOS] *= end
+    return decoder, tokenizer
+
+
+def requests(count: int, budget: int = BUDGET, **options) -> list[Request]:
+    rows = torch.randn(count, COND, DIM, generator=torch.Generator().manual_seed(7))
+    return [Request(row, seed, budget, key=seed, **options) for seed, row in enumerate(rows)]
+
+
+def run(made_of, asked: list[Request], config=SAMPLE, slots: int = 1, masked: bool = False, **options) -> dict:
+    """Results by key; `masked` takes the way of attention that GPUs take."""
+    engine = Engine(*made_of, config, slots)
+    if masked:
+        use_masked_attention(engine)
+    return {request.key: made for request, made in engine.run(iter(asked), **options)}
+
+
+def use_masked_attention(engine: Engine) -> None:
+    stepper = engine.stepper
+    assert isinstance(stepper, TokenStepper)
+    stepper.cache.masked = True
+    stepper.rows = Rows(stepper.slots, stepper.device, every=True)
+
+
+def as_lists(made: dict) -> dict:
+    return {key: (each.ids.tolist(), each.ending) for key, each in made.items()}
