@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.model import native
 from core.model.engine.rows import Rows
 from core.model.layers import attention
 
@@ -40,6 +41,8 @@ class Run(NamedTuple):
 class Step(NamedTuple):
     """Where one step writes, and what it attends to; the same for all layers."""
 
+    rows: Rows
+    lengths: np.ndarray | None = None  # (B,)
     runs: Sequence[Run] = ()
     bound: int = 0
     places: Tensor | None = None  # (B * H,) rows of the cache as a table of positions
@@ -54,11 +57,20 @@ class SlotCache:
         capacity: positions that a slot has room for.
         masked: attention of all rows at once under a mask (GPU), instead of rows of one length at a time (CPU, where a
             masked position costs as much as a seen one).
+        native: the CPU's kernel, which takes all rows at once, or None where there is none.
+
+    Args:
+        like: has the type in which is computed, and the device.
+        dtype: of the cache, if it is to be another.
     """
 
-    def __init__(self, layers: int, slots: int, heads: int, head_dim: int, like: Tensor):
+    def __init__(
+        self, layers: int, slots: int, heads: int, head_dim: int, like: Tensor, dtype: torch.dtype | None = None
+    ):
         self.layers, self.slots, self.heads, self.head_dim, self.like = layers, slots, heads, head_dim, like
+        self.dtype = dtype or like.dtype
         self.masked = like.device.type != "cpu"
+        self.native = None if self.masked else native.attention(like.dtype, self.dtype, head_dim)
         self.scale = head_dim**-0.5
         self.capacity = 0
         self.host_lengths = np.zeros(slots, np.int64)
@@ -82,7 +94,8 @@ class SlotCache:
     def _buffer(self, shape: tuple[int, ...]) -> Tensor:
         # What is masked is multiplied by zero all the same, so that it must be a number; pages that only a row's own
         # positions are read from are better left untouched, and so take no memory before they are written.
-        return self.like.new_zeros(shape) if self.masked else self.like.new_empty(shape)
+        make = torch.zeros if self.masked else torch.empty
+        return make(shape, dtype=self.dtype, device=self.like.device)
 
     def clear(self, slot: int) -> None:
         """Empty a slot."""
@@ -105,13 +118,13 @@ class SlotCache:
 
     def count_on_host(self, rows: Rows) -> None:
         """The other part."""
-        self.host_lengths[rows.slots] += 1
+        self.host_lengths[rows.host_index] += 1
 
     def attend_chunk(self, layer: int, slot: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Causal attention of T new positions of one slot, (T, H, D) each, to it all -> (T, H, D)."""
         end = self.write_chunk(layer, slot, k, v)
         mine = slice(slot * self.heads, (slot + 1) * self.heads)
-        keys, values = self.keys[layer][mine, :end], self.values[layer][mine, :end]
+        keys, values = (x[layer][mine, :end].to(q.dtype) for x in (self.keys, self.values))
         return attention(q.transpose(0, 1)[None], keys[None], values[None], causal=True)[0].transpose(0, 1)
 
     def write_chunk(self, layer: int, slot: int, k: Tensor, v: Tensor) -> int:
@@ -126,7 +139,7 @@ class SlotCache:
 
     def bound(self, rows: Rows) -> int:
         """Positions that masked attention spans in the next step."""
-        longest = int(self.host_lengths[rows.slots].max()) + 1
+        longest = int(self.host_lengths[rows.host_index].max()) + 1
         return min(-(-longest // GPU_BLOCK) * GPU_BLOCK, self.capacity)
 
     def step(self, rows: Rows, bound: int = 0) -> Step:
@@ -136,18 +149,20 @@ class SlotCache:
             rows: the slots it runs.
             bound: positions that masked attention spans, `bound(rows)` if 0.
         """
+        if self.native:
+            return Step(rows, self.host_lengths[rows.host_index])
         if not self.masked:
-            return Step(runs=self._runs(rows))
+            return Step(rows, runs=self._runs(rows))
         assert rows.every
         bound = bound or self.bound(rows)
         lengths = self.lengths.unsqueeze(1)
         heads = torch.arange(self.slots * self.heads, device=lengths.device).view(self.slots, self.heads)
         seen = torch.arange(bound, device=lengths.device) <= lengths
-        return Step((), bound, (heads * self.capacity + lengths).flatten(), seen[:, None, None])
+        return Step(rows, None, (), bound, (heads * self.capacity + lengths).flatten(), seen[:, None, None])
 
     def _runs(self, rows: Rows) -> list[Run]:
         runs: list[Run] = []
-        lengths = self.host_lengths[rows.slots].tolist()
+        lengths = self.host_lengths[rows.host_index].tolist()
         for row, (slot, length) in enumerate(zip(rows.slots, lengths, strict=True)):
             latest = runs[-1] if runs else None
             if latest and latest.length == length and latest.slot + row - latest.first == slot:
@@ -159,21 +174,43 @@ class SlotCache:
     def attend(self, layer: int, step: Step, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention of one new position of each row, (B, H, D) each, to all of its slot -> (B, H * D)."""
         keys, values = self.keys[layer], self.values[layer]
+        if self.native:
+            return self._attend_natively(keys, values, step, q, k, v)
         if self.masked:
             return self._attend_masked(keys, values, step, q, k, v)
         out = [self._attend_run(keys, values, run, q, k, v) for run in step.runs]
         return (out[0] if len(out) == 1 else torch.cat(out)).view(len(q), -1)
+
+    def _attend_natively(self, keys: Tensor, values: Tensor, step: Step, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        assert self.native is not None
+        assert step.lengths is not None
+        rows, heads, dim = q.shape
+        stride = q.stride(0)
+        if not all(x.stride() == (stride, dim, 1) for x in (q, k, v)):
+            q, k, v = torch.stack((q, k, v), dim=1).unbind(1)
+            stride = 3 * heads * dim
+        out = q.new_empty(rows, heads * dim)
+        pointers = (x.data_ptr() for x in (q, k, v, keys, values))
+        status = self.native(
+            *(rows, heads, dim, self.capacity, stride, self.scale, torch.get_num_threads()),
+            *pointers,
+            step.rows.host_index.ctypes.data,
+            step.lengths.ctypes.data,
+            out.data_ptr(),
+        )
+        assert status == 0
+        return out
 
     def _attend_run(self, keys: Tensor, values: Tensor, run: Run, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         # Two batched products read the cache faster than torch's fused attention does for single queries: by a quarter
         # in float32, four times in bfloat16.
         heads, end = self.heads, run.length + 1
         mine = slice(run.slot * heads, (run.slot + run.last - run.first) * heads)
-        mine_q, mine_k, mine_v = (x[run.first : run.last].reshape(-1, self.head_dim) for x in (q, k, v))
+        mine_q, mine_k, mine_v = (x[run.first : run.last].reshape(-1, 1, self.head_dim) for x in (q, k, v))
         keys, values = keys[mine, :end], values[mine, :end]
-        keys[:, -1] = mine_k
-        values[:, -1] = mine_v
-        scores = torch.bmm(keys, (mine_q * self.scale).unsqueeze(2)).squeeze(2)  # (n * H, S)
+        keys[:, -1:], values[:, -1:] = mine_k, mine_v
+        keys, values = keys.to(q.dtype), values.to(q.dtype)
+        scores = torch.bmm(keys, (mine_q * self.scale).transpose(1, 2)).squeeze(2)  # (n * H, S)
         return torch.bmm(scores.softmax(-1).unsqueeze(1), values)  # (n * H, 1, D)
 
     def _attend_masked(self, keys: Tensor, values: Tensor, step: Step, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -185,8 +222,9 @@ class SlotCache:
             return flash(new_q, *caches, new_k, new_v, cache_seqlens=self.lengths.int(), causal=True).flatten(1)
         assert step.places is not None
         for buffer, new in ((keys, k), (values, v)):
-            buffer.view(-1, self.head_dim).index_copy_(0, step.places, new.reshape(-1, self.head_dim))
-        keys, values = (x.view(shape)[:, :, : step.bound] for x in (keys, values))
+            new = new.reshape(-1, self.head_dim).to(self.dtype)
+            buffer.view(-1, self.head_dim).index_copy_(0, step.places, new)
+        keys, values = (x.view(shape)[:, :, : step.bound].to(q.dtype) for x in (keys, values))
         return F.scaled_dot_product_attention(q.unsqueeze(2), keys, values, attn_mask=step.seen).flatten(1)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ class Rows:
         """`every`: all slots are computed whatever runs in them, so that nothing changes its shape or place (GPU)."""
         self.total, self.every, self.device = total, every, device
         self.slots: list[int] = []
+        self.host_index = np.zeros(0, np.int64)  # the same
         self.all = every
         self.index = torch.arange(total if every else 0, device=device)
         self.live = torch.zeros(total, dtype=torch.long, device=device) if every else None
@@ -26,6 +28,7 @@ class Rows:
     def set(self, slots: Sequence[int]) -> None:
         """These run from now on."""
         self.slots = sorted(slots)
+        self.host_index = np.array(self.slots, np.int64)
         if self.live is not None:
             self.live.copy_(torch.tensor([int(slot in self.slots) for slot in range(self.total)]))
         else:

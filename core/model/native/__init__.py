@@ -1,0 +1,83 @@
+"""The CPU kernels of generation, compiled for this machine when they are first needed, in a second or two.
+
+They need a C++ compiler (`$CXX`, else g++, clang++ or c++). Without one, or with EDGERUNNER_NATIVE=0, torch's own kernels
+do the same work more slowly. The compiled library is kept in the user's cache folder.
+"""
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+SOURCE = Path(__file__).with_name("attend.cpp")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
+SWITCH = "EDGERUNNER_NATIVE"
+HEAD_DIMS = (16, 32, 48, 64, 80, 96, 112, 128)
+NAMES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+# rows, heads, dim, capacity, stride; scale; threads; q, k, v, keys, values, slots, lengths, out
+ARGUMENTS = [ctypes.c_int64] * 5 + [ctypes.c_float, ctypes.c_int32] + [ctypes.c_void_p] * 8
+
+log = logging.getLogger(__name__)
+
+
+def attention(computed: torch.dtype, cached: torch.dtype, head_dim: int) -> Callable[..., int] | None:
+    """The kernel for q, k and v of one type and a cache of another; None where there is none for them."""
+    if head_dim not in HEAD_DIMS:
+        return None
+    library = load()
+    name = f"attend_{NAMES.get(computed)}_{NAMES.get(cached)}"
+    if library is None or not hasattr(library, name):
+        return None
+    function = getattr(library, name)
+    function.argtypes, function.restype = ARGUMENTS, ctypes.c_int
+    return function
+
+
+@functools.cache
+def load() -> ctypes.CDLL | None:
+    """The compiled kernels, or None where they cannot be had."""
+    if os.environ.get(SWITCH) == "0":
+        return None
+    compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++", "c++"))), None)
+    if compiler is None:
+        log.info("no C++ compiler: generation on the CPU goes through torch's kernels, which are slower")
+        return None
+    try:
+        return ctypes.CDLL(str(_built(compiler)))
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", b"") or b""
+        log.warning("the CPU kernels of generation are not used: %s %s", error, said.decode(errors="replace")[-500:])
+        return None
+
+
+def _built(compiler: str) -> Path:
+    """The library's file, compiled if this machine has not done so before."""
+    key = hashlib.sha256(" ".join((compiler, *FLAGS, _processor())).encode() + SOURCE.read_bytes()).hexdigest()[:16]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgerunner"
+    library = folder / f"attend-{key}.so"
+    if not library.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            made = Path(place) / library.name
+            command = [compiler, *FLAGS, str(SOURCE), "-o", str(made)]
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
+            made.replace(library)  # at once, for other processes may be at it too
+    return library
+
+
+def _processor() -> str:
+    """What `-march=native` depends on: a home folder may be shared by unlike machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.platform() + platform.processor()
+    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
