@@ -36,7 +36,7 @@ def test_requests_are_taken_when_a_slot_is_free():
 @pytest.mark.parametrize("masked", [False, True], ids=["runs", "masked"])
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_face_budget_closes_the_mesh(name, masked):
-    made_of = make(name, end=0)
+    made_of = make(name, ends=False)
     grammar = made_of[1].grammar
     for max_faces in (1, 2, 5):
         made = run(made_of, requests(6, 110, max_faces=max_faces), slots=3, masked=masked)
@@ -52,7 +52,7 @@ def test_face_budget_closes_the_mesh(name, masked):
 
 
 def test_one_face_budget_does_not_touch_the_neighbours():
-    made_of, asked = make(end=0), requests(4)
+    made_of, asked = make(ends=False), requests(4)
     free = as_lists(run(made_of, asked))
     asked[1] = Request(asked[1].condition, 1, BUDGET, max_faces=3, key=1)
     mixed = as_lists(run(made_of, asked, slots=4))
@@ -62,7 +62,7 @@ def test_one_face_budget_does_not_touch_the_neighbours():
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_a_cut_keeps_whole_faces(name):
-    made_of = make(name, end=0)
+    made_of = make(name, ends=False)
     for budget in range(12, 30):
         (made,) = run(made_of, requests(1, budget)).values()
         if made.ending == "tokens":
@@ -86,7 +86,7 @@ def test_whole_faces_by_hand():
 @pytest.mark.parametrize("config", [GREEDY, SAMPLE], ids=["greedy", "sample"])
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_resuming_equals_going_on(name, config):
-    made_of, asked = make(name, end=0), requests(3)
+    made_of, asked = make(name, ends=False), requests(3)
     whole = run(made_of, asked, config, slots=3)
     for cut in (1, 10, 17, 40):
         again = [
@@ -97,7 +97,7 @@ def test_resuming_equals_going_on(name, config):
 
 
 def test_a_prefix_counts_towards_the_face_budget():
-    made_of, asked = make(end=0), requests(1)
+    made_of, asked = make(ends=False), requests(1)
     ids, grammar = run(made_of, asked)[0].ids, made_of[1].grammar
     cut = next(n for n in range(len(ids)) if trace(grammar, ids[:n])[2] == 3)
     for faces, expected in ((5, 5), (3, 3), (1, 3)):  # a prefix with more faces than allowed is closed where it stands
@@ -118,7 +118,7 @@ def test_prefill_in_chunks_equals_at_once(monkeypatch):
 
 
 def test_stopping_keeps_whole_faces_and_takes_no_more():
-    made_of, taken, looks = make(end=0), [], []
+    made_of, taken, looks = make(ends=False), [], []
 
     def should_stop() -> bool:
         looks.append(None)

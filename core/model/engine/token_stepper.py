@@ -128,9 +128,8 @@ class TokenStepper:
             bound: positions that masked attention spans.
             budgeted: some sequence has a face budget; told because a recorded step is one for each case.
         """
-        rows, layout = self.rows, self.layout
-        x = layout.tokens[rows.of(self.last)] + layout.positions[rows.of(self.cache.lengths)]
-        logits = layout.step(self.cache, self.cache.step(rows, bound), x).float()
+        rows = self.rows
+        logits = self.layout.step(self.cache, rows, bound, self.last)
         self.cache.count_on_device(rows)
         logits = self.states.mask_(logits, rows)
         if self.sampling.repetition_penalty != 1:
