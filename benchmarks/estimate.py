@@ -6,7 +6,7 @@ python benchmarks/estimate.py ArAE --batch_size 4
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[0] = str(Path(__file__).parents[1])  # not this folder: meto.py in it is no package
 
 from core import cli
 from core.config import parse_cli

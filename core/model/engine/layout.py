@@ -16,7 +16,7 @@ from core.model.engine.linear import SMALL_MATRIX, Projection
 from core.model.engine.rows import Rows
 
 # Beyond, one product for all rows is faster.
-WHOLE_STEP_ROWS = 32
+WHOLE_STEP_ROWS = 4
 
 if TYPE_CHECKING:
     from core.model.decoder import DecoderLayer, MeshDecoder

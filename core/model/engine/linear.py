@@ -27,6 +27,7 @@ class Projection:
         self.weight = torch.cat(weights) if len(weights) > 1 else weights[0]  # (O, C)
         biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
         self.bias = torch.cat(biases) if biases else None
+        self.outputs, self.inputs = self.weight.shape
         self.packed = not plain and packs(self.weight, slots)
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), PACKED_ROWS)

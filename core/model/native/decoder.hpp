@@ -42,31 +42,10 @@ inline void add_and_norm(const float* x, float* y, const float* gain, const floa
     }
 }
 
-constexpr int kTile = 4;  // rows and outputs that are computed side by side
-
-// y (rows, out) = x (rows, in) weight^T + bias. Whatever rows there are, each comes out the same, bit for bit.
+// y (rows, out) = x (rows, in) weight^T + bias; y has room for a vector beyond its end.
 inline void linear(const float* x, const float* weight, const float* bias, int64_t rows, int64_t in, int64_t out,
                    float* y) {
-    if (rows < kTile) {
-        for (int64_t b = 0; b < rows; b++) products(x + b * in, weight, out, in, y + b * out);
-    } else {
-        for (int64_t o = 0; o < out; o += kTile)
-            for (int64_t b = 0; b < rows; b += kTile) {
-                const float *some_x[kTile], *some_weight[kTile];
-                for (int i = 0; i < kTile; i++) {
-                    some_x[i] = x + (b + i < rows ? b + i : rows - 1) * in;
-                    some_weight[i] = weight + (o + i < out ? o + i : out - 1) * in;
-                }
-                Lanes sums[kLanes] = {};
-                for (int64_t c = 0; c < in; c += kLanes)
-                    for (int i = 0; i < kTile; i++)
-                        for (int j = 0; j < kTile; j++)
-                            sums[i * kTile + j] += load(some_x[i] + c) * load(some_weight[j] + c);
-                const Lanes folded = sums_of(sums);
-                for (int i = 0; i < kTile && b + i < rows; i++)
-                    for (int j = 0; j < kTile && o + j < out; j++) y[(b + i) * out + o + j] = folded[i * kTile + j];
-            }
-    }
+    for (int64_t b = 0; b < rows; b++) products(x + b * in, weight, out, in, y + b * out);
     if (bias)
         for (int64_t b = 0; b < rows; b++)
             for (int64_t o = 0; o < out; o++) y[b * out + o] += bias[o];
