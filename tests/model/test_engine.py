@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.model import native
 from core.model.decoder import DecoderConfig, MeshDecoder
 from core.model.engine import Engine, Request, token_stepper
 from core.model.engine.grammar import trace, whole_faces
@@ -168,7 +169,9 @@ def test_a_run_left_early_frees_its_slots():
 def test_without_a_condition():
     tokenizer = make()[1]
     torch.manual_seed(0)
-    decoder = MeshDecoder(DecoderConfig(max_seq_length=64, hidden_dim=DIM, num_layers=2, num_heads=4), tokenizer.vocab_size, 0).eval()
+    decoder = MeshDecoder(
+        DecoderConfig(max_seq_length=64, hidden_dim=DIM, num_layers=2, num_heads=4), tokenizer.vocab_size, 0
+    ).eval()
     asked = [Request(torch.zeros(0, DIM), seed, 50, key=seed) for seed in range(3)]
     made = run((decoder, tokenizer), asked, slots=3)
     assert as_lists(made) == as_lists(run((decoder, tokenizer), asked))
@@ -202,3 +205,26 @@ def test_wrong_requests_are_named():
         Request(asked.condition, 0, 50, max_faces=-1)
     with pytest.raises(ValueError, match="0 sequences side by side"):
         Engine(*made_of, SAMPLE, slots=0)
+
+
+@pytest.mark.parametrize("slots", [1, 6])
+def test_a_rounded_cache_changes_next_to_nothing(slots):
+    made_of, asked = make(ends=False), requests(6)
+    exact, rounded = run(made_of, asked, GREEDY, slots), {}
+    for request, made in Engine(*made_of, GREEDY, slots, cache_dtype=torch.float16).run(asked):
+        rounded[request.key] = made
+    assert sum(np.array_equal(exact[key].ids, rounded[key].ids) for key in exact) >= 4
+
+
+def test_native_kernels_equal_torchs(monkeypatch):
+    if native.load() is None:
+        pytest.skip("no C++ compiler here")
+    made_of, asked = make(ends=False), requests(5)
+    with_kernels = as_lists(run(made_of, asked, slots=5))
+    monkeypatch.setattr(native, "load", lambda: None)
+    assert as_lists(run(made_of, asked, slots=5)) == with_kernels
+
+
+def test_a_head_that_no_kernel_takes_goes_through_torch():
+    assert native.attention(torch.float32, torch.float32, 24) is None
+    assert native.attention(torch.float16, torch.float64, 64) is None

@@ -15,8 +15,8 @@ from core.model.engine.cache import SlotCache
 from core.model.engine.linear import SMALL_MATRIX, Projection
 from core.model.engine.rows import Rows
 
-# Beyond, one product for all rows is faster.
-WHOLE_STEP_ROWS = 4
+# Slots up to which steps are one call at all, and rows up to which that is the fastest way.
+WHOLE_STEP_ROWS, FEW_ROWS = 32, 4
 
 if TYPE_CHECKING:
     from core.model.decoder import DecoderLayer, MeshDecoder
@@ -72,7 +72,10 @@ class DecoderLayout:
             bound: positions that masked attention spans.
             ids: (slots,).
         """
-        if self.whole_step is not None and cache.native:
+        # One product for many rows is faster by oneDNN, but comes out in other bits than for a single one: where all is
+        # in float32, a sequence is to be the same in any batch.
+        exact = cache.dtype == torch.float32
+        if self.whole_step is not None and cache.native and (exact or len(rows.slots) <= FEW_ROWS):
             return self.whole_step(cache, rows, ids)
         step = cache.step(rows, bound)
         x = self.tokens[rows.of(ids)] + self.positions[rows.of(cache.lengths)]
@@ -131,14 +134,14 @@ class WholeStep:
         pointers: list[int] = []
         for i, layer in enumerate(layout.layers):
             for projection in (layer.qkv, layer.out, layer.fc1, layer.fc2):
-                pointers += [projection.weight.data_ptr(), projection.bias.data_ptr()]  # type: ignore[union-attr]
+                pointers += [projection.plain.data_ptr(), projection.bias.data_ptr()]  # type: ignore[union-attr]
             for norm in (layer.norm1, layer.norm2):
                 pointers += [norm.weight.data_ptr(), norm.bias.data_ptr()]
             pointers += [cache.keys[i].data_ptr(), cache.values[i].data_ptr()]
         vocabulary, width = layout.tokens.shape
-        hidden, heads = len(layout.layers[0].fc1.weight), layout.layers[0].heads
+        hidden, heads = layout.layers[0].fc1.outputs, layout.layers[0].heads
         self.layers = native.structure([], pointers)
-        tables = [table.data_ptr() for table in (layout.tokens, layout.positions, layout.head.weight)]
+        tables = [table.data_ptr() for table in (layout.tokens, layout.positions, layout.head.plain)]  # type: ignore[union-attr]
         numbers = [width, hidden, heads, vocabulary, len(layout.layers)]
         self.decoder = native.structure(numbers, [*tables, ctypes.addressof(self.layers)])
 

@@ -42,10 +42,40 @@ inline void add_and_norm(const float* x, float* y, const float* gain, const floa
     }
 }
 
-// y (rows, out) = x (rows, in) weight^T + bias; y has room for a vector beyond its end.
+constexpr int kTile = 4;  // rows and outputs that are computed side by side
+
+// kTile x kTile of x weight^T: sums over c of x[i][c] * weight[j][c], lane i * kTile + j of what is returned.
+inline Lanes tile(const float* const* x, const float* const* weight, int64_t in) {
+    Lanes sums[kLanes] = {};
+    for (int64_t c = 0; c < in; c += kLanes) {
+        const Lanes w[kTile] = {load(weight[0] + c), load(weight[1] + c), load(weight[2] + c), load(weight[3] + c)};
+        for (int i = 0; i < kTile; i++) {
+            const Lanes part = load(x[i] + c);
+            for (int j = 0; j < kTile; j++) sums[i * kTile + j] += part * w[j];
+        }
+    }
+    return sums_of(sums);
+}
+
+// y (rows, out) = x (rows, in) weight^T + bias; y has room for a vector beyond its end. A row comes out the same, bit for
+// bit, whatever rows are beside it.
 inline void linear(const float* x, const float* weight, const float* bias, int64_t rows, int64_t in, int64_t out,
                    float* y) {
-    for (int64_t b = 0; b < rows; b++) products(x + b * in, weight, out, in, y + b * out);
+    if (rows < kTile) {
+        for (int64_t b = 0; b < rows; b++) products(x + b * in, weight, out, in, y + b * out);
+    } else {
+        for (int64_t o = 0; o < out; o += kTile)
+            for (int64_t b = 0; b < rows; b += kTile) {
+                const float *some_x[kTile], *some_weight[kTile];
+                for (int i = 0; i < kTile; i++) {
+                    some_x[i] = x + (b + i < rows ? b + i : rows - 1) * in;
+                    some_weight[i] = weight + (o + i < out ? o + i : out - 1) * in;
+                }
+                const Lanes found = tile(some_x, some_weight, in);
+                for (int i = 0; i < kTile && b + i < rows; i++)
+                    for (int j = 0; j < kTile && o + j < out; j++) y[(b + i) * out + o + j] = found[i * kTile + j];
+            }
+    }
     if (bias)
         for (int64_t b = 0; b < rows; b++)
             for (int64_t o = 0; o < out; o++) y[b * out + o] += bias[o];
