@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core import cli

@@ -6,6 +6,7 @@ python benchmarks/estimate.py ArAE --batch_size 4
 import sys
 from pathlib import Path
 
+sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core import cli

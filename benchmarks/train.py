@@ -25,6 +25,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core import cli

@@ -173,11 +173,18 @@ class MeshDecoder(nn.Module):
         """Condition tokens (B, S, C) followed by ids (B, T) -> hidden states (B, S + T, C) before the head."""
         return self.model(torch.cat([condition, self.model.embd(ids)], dim=1))
 
-    def stepper(self, tokenizer: Tokenizer, sampling: SamplingConfig, slots: int, take_weights: bool) -> Stepper:
+    def stepper(
+        self,
+        tokenizer: Tokenizer,
+        sampling: SamplingConfig,
+        slots: int,
+        take_weights: bool,
+        cache_dtype: torch.dtype | None = None,
+    ) -> Stepper:
         """See `core.model.engine`."""
         from core.model.engine.token_stepper import TokenStepper
 
-        return TokenStepper(self, tokenizer, sampling, slots, take_weights)
+        return TokenStepper(self, tokenizer, sampling, slots, take_weights, cache_dtype)
 
 
 def _init_weights(module: nn.Module) -> None:

@@ -7,6 +7,7 @@ Loading is tolerant for training (each parameter that differs is named in one wa
 import json
 import logging
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,15 @@ IGNORED_SUFFIX = ("point_embed.basis", "latent_mean", "latent_scale", "embedding
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 # The image tower's parameters as transformers named them before version 5, and so in the reference's checkpoints.
 OLD_TOWER_PREFIX = ("image_encoder.vision_model.", "image_encoder.")
+SAFETENSORS_TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "BOOL": torch.bool,
+}
 
 Align = Literal["left", "right"]
 
@@ -88,9 +98,7 @@ def load_weights(model: nn.Module, path: str | Path, align: Align = "right", str
     if not copies:
         raise ValueError(f"{path}: no parameter in common with this model; it holds {_some(sorted(source))}")
     if strict and report.differs:
-        other = other_options(model, path)
-        of_options = f"\n  made with other options: {', '.join(other)}" if other else ""
-        raise ValueError(f"{path}: not the weights of this model: {report.summary()}{of_options}{_listed(report)}")
+        raise ValueError(_not_its_weights(model, path, report))
     with torch.no_grad():
         for target, values in copies:
             target.copy_(values)
@@ -98,6 +106,80 @@ def load_weights(model: nn.Module, path: str | Path, align: Align = "right", str
     if report.lines():
         log.warning("%s: %d parameters loaded, %s%s", path, report.loaded, report.summary(), _listed(report))
     return report
+
+
+def _not_its_weights(model: nn.Module, path: str | Path, report: LoadReport) -> str:
+    other = other_options(model, path)
+    of_options = f"\n  made with other options: {', '.join(other)}" if other else ""
+    return f"{path}: not the weights of this model: {report.summary()}{of_options}{_listed(report)}"
+
+
+def build_loaded(build: Callable[[], nn.Module], path: str | Path, dtype: torch.dtype) -> nn.Module:
+    """A model for inference: built without memory, then given its weights one by one, so that they are held once.
+
+    Args:
+        build: makes the model; it is called under the meta device.
+        path: as for `load_weights`; a .safetensors is read piece by piece, anything else at once.
+        dtype: of the model's weights.
+
+    Raises:
+        ValueError: nothing readable at `path`, or any difference from what the model wants.
+    """
+    with torch.device("meta"):
+        model = build()
+    file = find_weights(path)
+    lazy = file.suffix == ".safetensors"
+    weights = stream_safetensors(file) if lazy else iter(read_weights(path).items())
+    wanted, report = model.state_dict(), LoadReport(str(path))
+    found: dict[str, Tensor] = {}  # without their data
+    for name, values in weights:
+        name = name.replace(*OLD_TOWER_PREFIX)
+        found[name] = values.to("meta")
+        if name in wanted and wanted[name].shape == values.shape:
+            _assign(model, name, values.to(dtype) if values.is_floating_point() else values)
+            report.loaded += 1
+    _match(found, wanted, "right", True, report)
+    if report.differs:
+        raise ValueError(_not_its_weights(model, path, report))
+    assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
+    return model.eval().requires_grad_(False)
+
+
+def _assign(model: nn.Module, name: str, values: Tensor) -> None:
+    place, _, leaf = name.rpartition(".")
+    owner = model.get_submodule(place)
+    if leaf in owner._parameters:
+        owner._parameters[leaf] = nn.Parameter(values, requires_grad=False)
+    else:
+        owner._buffers[leaf] = values
+
+
+def stream_safetensors(file: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of a file in the order in which they lie there, each read when it is asked for.
+
+    What maps the file instead keeps all that was read of it resident until it is closed.
+
+    Raises:
+        ValueError: it is not such a file, or is cut short.
+    """
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= file.stat().st_size:
+                raise ValueError("no header")
+            entries = json.loads(stream.read(length))
+            entries.pop("__metadata__", None)
+            for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+                first, last = entry["data_offsets"]
+                data = bytearray(last - first)
+                stream.seek(8 + length + first)
+                if stream.readinto(data) != len(data):
+                    raise ValueError(f"{name} is cut short")
+                dtype = SAFETENSORS_TYPES[entry["dtype"]]
+                flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+                yield name, flat.reshape(entry["shape"])
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError, OSError) as error:
+        raise ValueError(f"{file}: broken or not a file of weights: {_first_line(error)}") from error
 
 
 def _listed(report: LoadReport) -> str:

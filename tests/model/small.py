@@ -20,9 +20,9 @@ COND, DIM, BUDGET = 5, 64, 90  # a head of 16, which the native kernel takes
 
 
 def make(
-    name: str = "LR_ABSCO", end: float = 1.0, config: TokenizerConfig | None = None
+    name: str = "LR_ABSCO", ends: bool = True, config: TokenizerConfig | None = None
 ) -> tuple[MeshDecoder, Tokenizer]:
-    """A small random decoder whose choices vary; `end` scales its liking for EOS (0: as any other)."""
+    """A small random decoder whose choices vary; one that does not end never likes EOS."""
     torch.manual_seed(0)
     tokenizer = Tokenizer(config or TOKENIZERS[name])
     sizes = DecoderConfig(max_seq_length=128, hidden_dim=DIM, num_layers=2, num_heads=4)
@@ -30,7 +30,9 @@ def make(
     with torch.no_grad():
         decoder.model.embd.weight.mul_(50)
         decoder.lm_head.weight.mul_(50)
-        decoder.lm_head.weight[EOS] *= end
+        if not ends:
+            decoder.model.layers[-1].final_layer_norm.bias.fill_(0.1)
+            decoder.lm_head.weight[EOS] = -1e3
     return decoder, tokenizer
 
 

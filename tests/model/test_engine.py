@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.model import native
 from core.model.decoder import DecoderConfig, MeshDecoder
 from core.model.engine import Engine, Request, token_stepper
 from core.model.engine.grammar import trace, whole_faces
@@ -36,7 +37,7 @@ def test_requests_are_taken_when_a_slot_is_free():
 @pytest.mark.parametrize("masked", [False, True], ids=["runs", "masked"])
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_face_budget_closes_the_mesh(name, masked):
-    made_of = make(name, end=0)
+    made_of = make(name, ends=False)
     grammar = made_of[1].grammar
     for max_faces in (1, 2, 5):
         made = run(made_of, requests(6, 110, max_faces=max_faces), slots=3, masked=masked)
@@ -52,7 +53,7 @@ def test_face_budget_closes_the_mesh(name, masked):
 
 
 def test_one_face_budget_does_not_touch_the_neighbours():
-    made_of, asked = make(end=0), requests(4)
+    made_of, asked = make(ends=False), requests(4)
     free = as_lists(run(made_of, asked))
     asked[1] = Request(asked[1].condition, 1, BUDGET, max_faces=3, key=1)
     mixed = as_lists(run(made_of, asked, slots=4))
@@ -62,7 +63,7 @@ def test_one_face_budget_does_not_touch_the_neighbours():
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_a_cut_keeps_whole_faces(name):
-    made_of = make(name, end=0)
+    made_of = make(name, ends=False)
     for budget in range(12, 30):
         (made,) = run(made_of, requests(1, budget)).values()
         if made.ending == "tokens":
@@ -86,7 +87,7 @@ def test_whole_faces_by_hand():
 @pytest.mark.parametrize("config", [GREEDY, SAMPLE], ids=["greedy", "sample"])
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_resuming_equals_going_on(name, config):
-    made_of, asked = make(name, end=0), requests(3)
+    made_of, asked = make(name, ends=False), requests(3)
     whole = run(made_of, asked, config, slots=3)
     for cut in (1, 10, 17, 40):
         again = [
@@ -97,7 +98,7 @@ def test_resuming_equals_going_on(name, config):
 
 
 def test_a_prefix_counts_towards_the_face_budget():
-    made_of, asked = make(end=0), requests(1)
+    made_of, asked = make(ends=False), requests(1)
     ids, grammar = run(made_of, asked)[0].ids, made_of[1].grammar
     cut = next(n for n in range(len(ids)) if trace(grammar, ids[:n])[2] == 3)
     for faces, expected in ((5, 5), (3, 3), (1, 3)):  # a prefix with more faces than allowed is closed where it stands
@@ -118,7 +119,7 @@ def test_prefill_in_chunks_equals_at_once(monkeypatch):
 
 
 def test_stopping_keeps_whole_faces_and_takes_no_more():
-    made_of, taken, looks = make(end=0), [], []
+    made_of, taken, looks = make(ends=False), [], []
 
     def should_stop() -> bool:
         looks.append(None)
@@ -168,7 +169,9 @@ def test_a_run_left_early_frees_its_slots():
 def test_without_a_condition():
     tokenizer = make()[1]
     torch.manual_seed(0)
-    decoder = MeshDecoder(DecoderConfig(64, DIM, None, 2, 4), tokenizer.vocab_size, 0).eval()
+    decoder = MeshDecoder(
+        DecoderConfig(max_seq_length=64, hidden_dim=DIM, num_layers=2, num_heads=4), tokenizer.vocab_size, 0
+    ).eval()
     asked = [Request(torch.zeros(0, DIM), seed, 50, key=seed) for seed in range(3)]
     made = run((decoder, tokenizer), asked, slots=3)
     assert as_lists(made) == as_lists(run((decoder, tokenizer), asked))
@@ -202,3 +205,26 @@ def test_wrong_requests_are_named():
         Request(asked.condition, 0, 50, max_faces=-1)
     with pytest.raises(ValueError, match="0 sequences side by side"):
         Engine(*made_of, SAMPLE, slots=0)
+
+
+@pytest.mark.parametrize("slots", [1, 6])
+def test_a_rounded_cache_changes_next_to_nothing(slots):
+    made_of, asked = make(ends=False), requests(6)
+    exact, rounded = run(made_of, asked, GREEDY, slots), {}
+    for request, made in Engine(*made_of, GREEDY, slots, cache_dtype=torch.float16).run(asked):
+        rounded[request.key] = made
+    assert sum(np.array_equal(exact[key].ids, rounded[key].ids) for key in exact) >= 4
+
+
+def test_native_kernels_equal_torchs(monkeypatch):
+    if native.load() is None:
+        pytest.skip("no C++ compiler here")
+    made_of, asked = make(ends=False), requests(5)
+    with_kernels = as_lists(run(made_of, asked, slots=5))
+    monkeypatch.setattr(native, "load", lambda: None)
+    assert as_lists(run(made_of, asked, slots=5)) == with_kernels
+
+
+def test_a_head_that_no_kernel_takes_goes_through_torch():
+    assert native.attention(torch.float32, torch.float32, 24) is None
+    assert native.attention(torch.float16, torch.float64, 64) is None

@@ -64,7 +64,7 @@ def test_bad_options_are_named(option, value):
 
 
 def test_repetition_penalty_avoids_what_was_just_written():
-    made_of = make(end=0)
+    made_of = make(ends=False)
     windowed = SamplingConfig(generate_mode="greedy", repetition_penalty=1e30, repetition_window=6)
     plain, varied = (run(made_of, requests(4), config, slots=2) for config in (GREEDY, windowed))
     assert as_lists(varied) == as_lists(run(made_of, requests(4), windowed))
@@ -97,7 +97,7 @@ def spoiled(ids: np.ndarray, tokenizer: Tokenizer) -> int:
 
 @pytest.mark.parametrize("config", [TokenizerConfig(5), TokenizerConfig(5, use_meto=False)], ids=["LR_ABSCO", "naive"])
 def test_duplicate_and_degenerate_faces_are_refused(config):
-    made_of = make(end=0, config=config)
+    made_of = make(ends=False, config=config)
     free, refusing = SamplingConfig(top_k=100), SamplingConfig(top_k=100, refuse_faces=True)
     assert sum(spoiled(made.ids, made_of[1]) for made in run(made_of, requests(6), free, slots=3).values()) > 0
     made = run(made_of, requests(6), refusing, slots=3)

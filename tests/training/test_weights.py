@@ -12,7 +12,7 @@ from torch import nn
 
 from core.config import ARAE, with_overrides
 from core.model.arae import ArAE
-from core.training.weights import load_weights
+from core.training.weights import build_loaded, load_weights
 
 
 class Decoder(nn.Module):
@@ -214,3 +214,23 @@ def test_strict_loading_says_first_what_is_wrong(tmp_path):
     assert "of another shape" in first
     assert second == "  made with other options: --hidden_dim 96 (64 here), --num_layers 3 (2 here)"
     assert len(rest) == sum(int(part.split()[0]) for part in first.split("model: ")[1].split(", "))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_is_built_with_its_weights(tmp_path, suffix, dtype):
+    tensors = state()
+    model = build_loaded(Decoder, write(tmp_path / f"w{suffix}", tensors), dtype)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, tensors[name].to(dtype)), name
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_model_is_not_built_with_others_weights(tmp_path):
+    file = write(tmp_path / "w.safetensors", state(rows=5))
+    with pytest.raises(ValueError, match="another shape: mesh_decoder.model.embed_positions.weight"):
+        build_loaded(Decoder, file, torch.float32)
+    file.write_bytes(file.read_bytes()[:-4])
+    with pytest.raises(ValueError, match="broken or not a file of weights"):
+        build_loaded(Decoder, file, torch.float32)

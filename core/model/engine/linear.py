@@ -19,14 +19,22 @@ class Projection:
         linears: one layer, or several of the same input whose outputs follow one another.
         slots: rows of a step.
         take: leave the layers without their weights, which live on here.
+        plain: keep the weight (O, C) as it is as well, for a kernel of ours that makes the steps; what is packed then
+            serves the prefill alone, whatever the slots.
+
+    Attributes:
+        weight: (O, C), or oneDNN's layout of it.
+        plain: (O, C) where it was asked for.
     """
 
-    def __init__(self, linears: Sequence[nn.Linear], slots: int, take: bool = False):
+    def __init__(self, linears: Sequence[nn.Linear], slots: int, take: bool = False, plain: bool = False):
         weights = [linear.weight.detach() for linear in linears]
         self.weight = torch.cat(weights) if len(weights) > 1 else weights[0]  # (O, C)
         biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
         self.bias = torch.cat(biases) if biases else None
-        self.packed = packs(self.weight, slots)
+        self.outputs, self.inputs = self.weight.shape
+        self.plain = self.weight.contiguous() if plain else None
+        self.packed = packs(self.weight, PACKED_ROWS if plain else slots)
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), PACKED_ROWS)
         if take:

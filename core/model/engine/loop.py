@@ -51,7 +51,14 @@ class Stepper(Protocol):
 class Decoder(Protocol):
     """What the engine needs of a decoder module."""
 
-    def stepper(self, tokenizer: Tokenizer, sampling: SamplingConfig, slots: int, take_weights: bool) -> Stepper:
+    def stepper(
+        self,
+        tokenizer: Tokenizer,
+        sampling: SamplingConfig,
+        slots: int,
+        take_weights: bool,
+        cache_dtype: torch.dtype | None = None,
+    ) -> Stepper:
         """A stepper that writes this tokenizer's ids."""
 
 
@@ -65,6 +72,8 @@ class Engine:
         slots: sequences generated side by side.
         take_weights: the decoder may be left without its own weights once they are laid out for generation, so that no
             second copy of them stays in memory. It can then do nothing but generate.
+        cache_dtype: type of the cached keys and values, if it is to be another than the decoder's: float16 under a
+            float32 decoder halves their memory and what is read at each step, and rounds them to eleven bits.
     """
 
     def __init__(
@@ -74,11 +83,12 @@ class Engine:
         sampling: SamplingConfig,
         slots: int = 1,
         take_weights: bool = False,
+        cache_dtype: torch.dtype | None = None,
     ):
         if slots < 1:
             raise ValueError(f"{slots} sequences side by side: at least 1 is needed")
         self.tokenizer = tokenizer
-        self.stepper = decoder.stepper(tokenizer, sampling, slots, take_weights)
+        self.stepper = decoder.stepper(tokenizer, sampling, slots, take_weights, cache_dtype)
 
     def check(self, request: Request) -> None:
         """Refuse what cannot be generated.

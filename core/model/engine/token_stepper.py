@@ -41,17 +41,25 @@ class TokenStepper:
         sampling: how ids are chosen.
         slots: sequences side by side.
         take_weights: the decoder may be left without its weights.
+        cache_dtype: of keys and values, if not the decoder's.
     """
 
     def __init__(
-        self, decoder: MeshDecoder, tokenizer: Tokenizer, sampling: SamplingConfig, slots: int, take_weights: bool
+        self,
+        decoder: MeshDecoder,
+        tokenizer: Tokenizer,
+        sampling: SamplingConfig,
+        slots: int,
+        take_weights: bool,
+        cache_dtype: torch.dtype | None = None,
     ):
         self.layout = laid_out(decoder, slots, take_weights)
         self.sampling, self.slots = sampling, slots
         self.grammar, self.max_positions = tokenizer.grammar, len(self.layout.positions)
         config, like = decoder.config, self.layout.tokens
         self.device = like.device
-        self.cache = SlotCache(config.num_layers, slots, config.num_heads, config.hidden_dim // config.num_heads, like)
+        head_dim = config.hidden_dim // config.num_heads
+        self.cache = SlotCache(config.num_layers, slots, config.num_heads, head_dim, like, cache_dtype)
         self.states = GrammarStates(tokenizer.grammar, slots, self.device)
         self.rows = Rows(slots, self.device, every=self.cache.masked)
         self.guides = guides_for(tokenizer, sampling, slots)
@@ -128,9 +136,8 @@ class TokenStepper:
             bound: positions that masked attention spans.
             budgeted: some sequence has a face budget; told because a recorded step is one for each case.
         """
-        rows, layout = self.rows, self.layout
-        x = layout.tokens[rows.of(self.last)] + layout.positions[rows.of(self.cache.lengths)]
-        logits = layout.step(self.cache, self.cache.step(rows, bound), x).float()
+        rows = self.rows
+        logits = self.layout.step(self.cache, rows, bound, self.last)
         self.cache.count_on_device(rows)
         logits = self.states.mask_(logits, rows)
         if self.sampling.repetition_penalty != 1:

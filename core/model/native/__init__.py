@@ -1,7 +1,7 @@
 """The CPU kernels of generation, compiled for this machine when they are first needed, in a second or two.
 
-They need a C++ compiler (`$CXX`, else g++, clang++ or c++). Without one, or with EDGERUNNER_NATIVE=0, torch's own kernels
-do the same work more slowly. The compiled library is kept in the user's cache folder.
+They need a C++ compiler (`$CXX`, else g++, clang++ or c++). Without one, or with EDGERUNNER_NATIVE=0, torch's
+own kernels do the same work more slowly. The compiled library is kept in the user's cache folder.
 """
 
 import ctypes
@@ -13,18 +13,23 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-SOURCE = Path(__file__).with_name("attend.cpp")
+FOLDER = Path(__file__).parent
+SOURCE = FOLDER / "kernels.cpp"
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
 SWITCH = "EDGERUNNER_NATIVE"
 HEAD_DIMS = (16, 32, 48, 64, 80, 96, 112, 128)
 NAMES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+LANES = 16  # sizes are multiples of it
 # rows, heads, dim, capacity, stride; scale; threads; q, k, v, keys, values, slots, lengths, out
-ARGUMENTS = [ctypes.c_int64] * 5 + [ctypes.c_float, ctypes.c_int32] + [ctypes.c_void_p] * 8
+ATTEND_ARGUMENTS = [ctypes.c_int64] * 5 + [ctypes.c_float, ctypes.c_int32] + [ctypes.c_void_p] * 8
+# decoder; rows, capacity; threads; slots, lengths, ids, logits
+STEP_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 4
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +42,17 @@ def attention(computed: torch.dtype, cached: torch.dtype, head_dim: int) -> Call
     name = f"attend_{NAMES.get(computed)}_{NAMES.get(cached)}"
     if library is None or not hasattr(library, name):
         return None
-    function = getattr(library, name)
-    function.argtypes, function.restype = ARGUMENTS, ctypes.c_int
+    return _typed(getattr(library, name), ATTEND_ARGUMENTS)
+
+
+def decoder_step(cached: torch.dtype) -> Callable[..., int] | None:
+    """The kernel of a whole float32 decoder's step with a cache of this type; None where there is none."""
+    library = load()
+    return None if library is None else _typed(getattr(library, f"decoder_step_{NAMES[cached]}"), STEP_ARGUMENTS)
+
+
+def _typed(function: Any, arguments: list[Any]) -> Callable[..., int]:
+    function.argtypes, function.restype = arguments, ctypes.c_int
     return function
 
 
@@ -61,9 +75,10 @@ def load() -> ctypes.CDLL | None:
 
 def _built(compiler: str) -> Path:
     """The library's file, compiled if this machine has not done so before."""
-    key = hashlib.sha256(" ".join((compiler, *FLAGS, _processor())).encode() + SOURCE.read_bytes()).hexdigest()[:16]
+    sources = b"".join(file.read_bytes() for file in sorted(FOLDER.glob("*.[ch]pp")))
+    key = hashlib.sha256(" ".join((compiler, *FLAGS, _processor())).encode() + sources).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgerunner"
-    library = folder / f"attend-{key}.so"
+    library = folder / f"kernels-{key}.so"
     if not library.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as place:
@@ -81,3 +96,9 @@ def _processor() -> str:
     except OSError:
         return platform.platform() + platform.processor()
     return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+
+
+def structure(numbers: Sequence[int], pointers: Sequence[int]) -> ctypes.Array:
+    """A C structure of 64-bit integers followed by pointers (a name's address where it is one)."""
+    values = [*numbers, *pointers]
+    return (ctypes.c_int64 * len(values))(*values)

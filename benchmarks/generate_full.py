@@ -1,0 +1,182 @@
+"""The full-size preset on the CPU: its step against memory and its matrix products, and its resident peak.
+
+Parts 2 and 3 of benchmarks/generate.py. As a process of its own (part 3):
+
+    python -m benchmarks.generate_full WEIGHTS FACES THREADS --write      # random weights of the preset, in bfloat16
+    python -m benchmarks.generate_full WEIGHTS FACES THREADS [--whole]    # load them, generate; the last line is JSON
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core import cli
+from core.config import ARAE
+from core.model.arae import ArAE
+from core.model.engine import Engine, Request
+from core.model.engine.linear import Projection
+from core.model.engine.token_stepper import TokenStepper
+from core.model.sampling import SamplingConfig
+from core.tokens import EOS, Tokenizer
+from core.training.weights import build_loaded
+
+STEPS = 20
+LAST_FACES = 10  # that are generated when the others' place in the cache is only filled
+TOKENS_PER_FACE = 4.4  # of artists' meshes: how long a cache the faces need
+
+
+def random_model() -> ArAE:
+    """The preset in bfloat16, every matrix random, made without a float32 copy."""
+    with torch.device("meta"):
+        model = ArAE(ARAE.model, Tokenizer(ARAE.tokenizer).vocab_size)
+    model = model.to(torch.bfloat16).to_empty(device="cpu").eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "norm" in name or ".ln" in name or name.endswith("bias"):
+            parameter.fill_(1.0 if name.endswith("weight") else 0.0)
+        else:
+            parameter.normal_(std=0.02, generator=generator)
+    model.mesh_decoder.model.layers[-1].final_layer_norm.bias.fill_(0.1)  # type: ignore[union-attr, operator]
+    model.mesh_decoder.lm_head.weight[EOS] = -1.0
+    return model
+
+
+# ---- 2 --------------------------------------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def against_memory() -> dict[str, float]:
+    """The step of one sequence after its prefill, against the rate of memory and of its matrix products alone."""
+    model, tokenizer = random_model(), Tokenizer(ARAE.tokenizer)
+    engine = Engine(model.mesh_decoder, tokenizer, SamplingConfig(), 1, take_weights=True)
+    stepper = engine.stepper
+    assert isinstance(stepper, TokenStepper)
+    condition = torch.randn(ARAE.model.num_cond_tokens, ARAE.model.decoder.hidden_dim).bfloat16()
+    request = Request(condition, 0, 4 * (STEPS + 10))
+    stepper.check(request)
+    stepper.admit(0, request)
+    stepper.advance()
+    layers = stepper.layout.layers
+    projections = [p for layer in layers for p in (layer.qkv, layer.out, layer.fc1, layer.fc2)] + [stepper.layout.head]
+    weights = sum(p.outputs * p.inputs for p in projections) * 2
+    times: dict[str, list[float]] = {"step": [], "products": [], "rate": []}
+    buffer = torch.ones(2**28, dtype=torch.float32)  # a gigabyte
+    for _ in range(STEPS // stepper.steps_per_look):
+        times["rate"].append(buffer.numel() * 4 / seconds(buffer.sum))
+        times["step"].append(seconds(stepper.advance) / stepper.steps_per_look)
+        times["products"].append(seconds(lambda: products(stepper, projections)))
+    length = int(stepper.cache.host_lengths[0])
+    cached = 2 * len(layers) * length * condition.shape[1] * 2
+    step, rate = statistics.median(times["step"]), statistics.median(times["rate"])
+    bound = (weights + cached) / rate
+    print(
+        f"full size, bf16, after {length} positions: {1e3 * step:.1f} ms a step; {(weights + cached) / 1e9:.2f} GB at "
+        f"{rate / 1e9:.1f} GB/s take {1e3 * bound:.1f} ms, the matrix products alone "
+        f"{1e3 * statistics.median(times['products']):.1f} ms",
+        flush=True,
+    )
+    return {
+        "bandwidth_share": statistics.median(
+            (weights + cached) / r / s for r, s in zip(times["rate"], times["step"], strict=True)
+        ),
+        "matmul_share": statistics.median(p / s for p, s in zip(times["products"], times["step"], strict=True)),
+        "full_size_ms_per_token": 1e3 * step,
+    }
+
+
+def products(stepper: TokenStepper, projections: list[Projection]) -> None:
+    """A step's matrix products and nothing else: every weight, and the scores and means of attention, by torch."""
+    cache = stepper.cache
+    inputs = {p.inputs: torch.ones(1, p.inputs, dtype=torch.bfloat16) for p in projections}
+    length = int(cache.host_lengths[0]) + 1
+    query = torch.ones(cache.heads, cache.head_dim, 1, dtype=torch.bfloat16)
+    shares = torch.ones(cache.heads, 1, length, dtype=torch.bfloat16)
+    for projection in projections:
+        projection(inputs[projection.inputs])
+    for keys, values in zip(cache.keys, cache.values, strict=True):
+        torch.bmm(keys[:, :length], query)
+        torch.bmm(shares, values[:, :length])
+
+
+def seconds(function: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    function()
+    return time.perf_counter() - begun
+
+
+# ---- 3 --------------------------------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("faces", type=int)
+    parser.add_argument("threads", type=int)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--whole", action="store_true")
+    options = parser.parse_args()
+    cli.use_threads(options.threads)
+    if options.write:
+        save_file(random_model().state_dict(), options.weights)
+        return 0
+    print(json.dumps(generated(options.weights, options.faces, options.whole)))
+    return 0
+
+
+@torch.inference_mode()
+def generated(weights: Path, faces: int, whole: bool) -> dict[str, float]:
+    """Load, encode a cloud of points, generate so many faces; the resident peak of it all."""
+    begun = time.perf_counter()
+    tokenizer = Tokenizer(ARAE.tokenizer)
+    model = build_loaded(lambda: ArAE(ARAE.model, tokenizer.vocab_size), weights, torch.bfloat16)
+    assert isinstance(model, ArAE)
+    points = torch.rand(1, ARAE.model.point_encoder.point_num, 3).bfloat16() - 0.5
+    condition = model.condition(model.encode(points), torch.tensor([faces]))[0]
+    engine = Engine(model.mesh_decoder, tokenizer, SamplingConfig(), 1, take_weights=True)
+    loaded = peak_gb()
+    budget = int(TOKENS_PER_FACE * faces) + 10
+    made = 0
+    if whole:
+        for _, each in engine.run([Request(condition, 0, 2 * budget, max_faces=faces)]):
+            made = len(tokenizer.decode(each.ids)[1])
+    else:
+        made = last_faces(engine, condition, budget)
+    return {"peak_gb": peak_gb(), "loaded_gb": loaded, "generated": made, "seconds": time.perf_counter() - begun}
+
+
+def last_faces(engine: Engine, condition: Tensor, budget: int) -> int:
+    """Prefill the condition, fill the cache but for the last faces, generate those."""
+    stepper = engine.stepper
+    assert isinstance(stepper, TokenStepper)
+    stepper.admit(0, Request(condition, 0, budget))
+    count = budget - int(TOKENS_PER_FACE * LAST_FACES) - len(condition) % 2
+    start = int(stepper.cache.host_lengths[0])
+    for buffer in (*stepper.cache.keys, *stepper.cache.values):
+        buffer[:, start : start + count] = 0
+    stepper.cache.filled(0, count)
+    stepper.written[0] = stepper.host_written[0] = count
+    before = faces_of(engine, stepper.ids(0)[count:])
+    while not stepper.advance():
+        pass
+    return faces_of(engine, stepper.ids(0)[count:]) - before
+
+
+def faces_of(engine: Engine, ids: np.ndarray) -> int:
+    return len(engine.tokenizer.decode(ids)[1])
+
+
+def peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

@@ -1,0 +1,90 @@
+// Attention of single queries to their caches on the CPU, for generation: every key and value is read once, at the rate
+// of memory, and summed in float32 whatever type the cache has.
+//
+// torch's own kernels reach half of that rate in float32 and a third in bfloat16. What one sequence gets does not
+// depend, bit for bit, on the sequences beside it.
+#pragma once
+
+#include "lanes.hpp"
+
+namespace {
+
+// One head of one sequence: q (D) scaled; keys, values (length, D); scores: room for length rounded up to kLanes.
+template <int D, typename T>
+void attend_head(const float* q, const T* keys, const T* values, int64_t length, float* scores, float* sums) {
+    constexpr int kParts = D / kLanes;
+    const int64_t padded = (length + kLanes - 1) / kLanes * kLanes;
+    products(q, keys, length, D, scores);
+    for (int64_t s = length; s < padded; s++) scores[s] = -INFINITY;
+    Lanes largest = Lanes{} - INFINITY;
+    for (int64_t s = 0; s < padded; s += kLanes) largest = load(scores + s) > largest ? load(scores + s) : largest;
+    float top = -INFINITY;
+    for (int i = 0; i < kLanes; i++) top = largest[i] > top ? largest[i] : top;
+    Lanes totals = {};
+    for (int64_t s = 0; s < padded; s += kLanes) {
+        const Lanes weights = exp_negative(load(scores + s) - top);
+        std::memcpy(scores + s, &weights, sizeof weights);
+        totals += weights;
+    }
+    float total = 0;
+    for (int64_t s = length; s < padded; s++) totals[s % kLanes] -= scores[s];  // exp(-87) each
+    for (int i = 0; i < kLanes; i++) total += totals[i];
+    Lanes out[kParts] = {};
+    for (int64_t s = 0; s < length; s++)
+        for (int j = 0; j < kParts; j++) out[j] += scores[s] * load(values + s * D + j * kLanes);
+    for (int j = 0; j < kParts; j++) {
+        const Lanes mean = out[j] / total;
+        std::memcpy(sums + j * kLanes, &mean, sizeof mean);
+    }
+}
+
+struct Shape {
+    int64_t rows, heads, dim, capacity, stride;  // of q, k, v and out, from one row to the next
+    float scale;
+    int32_t threads;
+};
+
+template <int D, typename X, typename T>
+void attend_rows(const Shape& shape, const X* q, const X* k, const X* v, T* keys, T* values, const int64_t* slots,
+                 const int64_t* lengths, X* out) {
+    int64_t longest = 0;
+    for (int64_t b = 0; b < shape.rows; b++) longest = lengths[b] > longest ? lengths[b] : longest;
+#pragma omp parallel num_threads(shape.threads) if (shape.threads > 1)
+    {
+        std::vector<float> scores(longest + 1 + kLanes);
+        float query[D], sums[D];
+#pragma omp for schedule(static)
+        for (int64_t job = 0; job < shape.rows * shape.heads; job++) {
+            const int64_t b = job / shape.heads, h = job % shape.heads;
+            const int64_t from = b * shape.stride + h * D, at = (slots[b] * shape.heads + h) * shape.capacity * D;
+            for (int d = 0; d < D; d++) {
+                query[d] = to_float(q[from + d]) * shape.scale;
+                put(keys + at + lengths[b] * D + d, to_float(k[from + d]));
+                put(values + at + lengths[b] * D + d, to_float(v[from + d]));
+            }
+            attend_head<D>(query, keys + at, values + at, lengths[b] + 1, scores.data(), sums);
+            for (int d = 0; d < D; d++) put(out + job * D + d, sums[d]);
+        }
+    }
+}
+
+template <typename X, typename T>
+int attend(const Shape& shape, const X* q, const X* k, const X* v, T* keys, T* values, const int64_t* slots,
+           const int64_t* lengths, X* out) {
+    switch (shape.dim) {
+#define CASE(D) \
+    case D: attend_rows<D>(shape, q, k, v, keys, values, slots, lengths, out); return 0
+        CASE(16);
+        CASE(32);
+        CASE(48);
+        CASE(64);
+        CASE(80);
+        CASE(96);
+        CASE(112);
+        CASE(128);
+#undef CASE
+        default: return 1;
+    }
+}
+
+}  // namespace

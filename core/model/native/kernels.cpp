@@ -1,0 +1,29 @@
+#include "attend.hpp"
+#include "decoder.hpp"
+
+// Writes k and v (rows, heads, dim) behind each row's cache, and attends to all of it with q, likewise, -> out.
+//   q, k, v: rows `stride` apart; out: (rows, heads * dim), contiguous.
+//   keys, values: (slots, heads, capacity, dim); slots, lengths: (rows), lengths without the new position.
+// Returns 1 for a head dimension that is not compiled.
+#define ATTEND(NAME, X, T)                                                                                        \
+    extern "C" int NAME(int64_t rows, int64_t heads, int64_t dim, int64_t capacity, int64_t stride, float scale,  \
+                        int32_t threads, const X* q, const X* k, const X* v, T* keys, T* values,                  \
+                        const int64_t* slots, const int64_t* lengths, X* out) {                                   \
+        return attend({rows, heads, dim, capacity, stride, scale, threads}, q, k, v, keys, values, slots, lengths, \
+                      out);                                                                                       \
+    }
+ATTEND(attend_float32_float32, float, float)
+ATTEND(attend_float32_float16, float, Float16)
+ATTEND(attend_float32_bfloat16, float, BFloat16)
+ATTEND(attend_bfloat16_bfloat16, BFloat16, BFloat16)
+
+// One position of each row through a float32 decoder whose caches hold T: embeds ids[slots[row]] at position
+// lengths[row], writes its keys and values, -> logits (rows, vocabulary). Sizes are multiples of 16.
+#define DECODER_STEP(NAME, T)                                                                                        \
+    extern "C" int NAME(const Decoder* decoder, int64_t rows, int64_t capacity, int32_t threads,                     \
+                        const int64_t* slots, const int64_t* lengths, const int64_t* ids, float* logits) {           \
+        return decoder_step<T>(*decoder, rows, capacity, threads, slots, lengths, ids, logits);                               \
+    }
+DECODER_STEP(decoder_step_float32, float)
+DECODER_STEP(decoder_step_float16, Float16)
+DECODER_STEP(decoder_step_bfloat16, BFloat16)
