@@ -10,7 +10,7 @@ SHARP_ANGLE = 30.0  # degrees between the normals of two faces
 
 
 class Edges(NamedTuple):
-    """ends: (E, 2) vertices, the lower index first    faces_at: (E,) how many faces meet there    label: (3F,) edge of each side
+    """ends: (E, 2) vertices, the lower first    faces_at: (E,) how many faces meet there    label: (3F,) edge of a side
 
     Side 3 f + j runs from corner j of face f to corner j + 1.
     """
@@ -29,7 +29,7 @@ def find_edges(faces: np.ndarray) -> Edges:
 
 
 def sharp_edges(mesh: Mesh, angle: float = SHARP_ANGLE) -> np.ndarray:
-    """(E, 2) ends of the edges that are seen: of two faces at more than `angle` degrees, of one face, of more than two."""
+    """(E, 2) ends of the edges that show: of two faces at more than `angle` degrees, of one face, of more than two."""
     edges = find_edges(mesh.faces)
     shown = edges.faces_at != 2
     order = np.argsort(edges.label, kind="stable")

@@ -16,6 +16,10 @@ from core.evaluation.surface import Frame, Surface, align_box, box, content_seed
 from core.evaluation.topology import topology
 
 
+class NoSurfaceError(ValueError):
+    """A file that is in order, but holds points only."""
+
+
 @dataclass
 class Reference:
     """A reference mesh at its place and scale, and its frame, in which everything is measured."""
@@ -69,11 +73,11 @@ class Case:
 def read_reference(path: Path, name: str) -> Reference:
     """A reference as inference reads its inputs: cleaned.
 
-    Raises ValueError for what is no mesh.
+    Raises ValueError for what is no mesh; NoSurfaceError for a point cloud.
     """
     mesh = load(path)
     if mesh.is_points:
-        raise ValueError(f"{path}: has points but no faces, which is nothing to compare with")
+        raise NoSurfaceError(f"{path}: has points but no faces, which is nothing to compare with")
     try:
         mesh = clean(mesh)
     except ValueError as error:

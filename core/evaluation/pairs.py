@@ -44,9 +44,8 @@ class Results:
     """What the user should know."""
 
     def of(self, name: str, path: Path) -> list[Sample]:
-        """The samples of a reference, or one failure where there are none."""
-        found = self.by_input.get(path.resolve()) or self.by_name.get(name) or self.by_name.get(path.stem)
-        return found or [Sample(name, failure="no result")]
+        """The samples of a reference by its path or name; [] where there are none."""
+        return self.by_input.get(path.resolve()) or self.by_name.get(name) or self.by_name.get(path.stem) or []
 
 
 def read_results(place: str | Path) -> Results:

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from core.data.mesh import Mesh
 from core.evaluation.distances import WORST, Figures
 from core.evaluation.measure import Case, Measured
 from core.evaluation.pairs import UNKNOWN_COUNT
 from core.evaluation.statistics import Estimate, Kind, estimate
-from core.evaluation.topology import DEFECTS
+from core.evaluation.topology import DEFECTS, topology
 
+HEADLINE = ("finished", "chamfer_median", "better_than_nearest", "face_count_error_median")
 COMPARED = (*WORST, "face_count_error")
 COLUMNS = {
     "generated": "generated",
@@ -57,6 +59,28 @@ def summarise(cases: Sequence[Case], recorded: bool, seed: int) -> dict[str, Any
         "by_faces_asked_for": _buckets(made, cases, _asked_for(made), seed),
         "by_reference_faces": _buckets(made, cases, lambda k, _: face_bucket(len(cases[k].mesh.faces)), seed),
         "meshes": [_row(cases[k], measured) for k, measured in made],
+    }
+
+
+def summarise_sets(made: Sequence[Mesh], true: Sequence[Mesh], seed: int) -> dict[str, Any]:
+    """As `summarise`, of meshes that do not belong together in pairs: what topology says of either set."""
+    sets = {"generated": made, "reference": true}
+    entries = {name: [Entry(k, topology(mesh)) for k, mesh in enumerate(meshes)] for name, meshes in sets.items()}
+    headline: dict[str, Any] = {}
+    for name in HEADLINE:
+        headline[name] = headline[f"{name}_interval"] = None
+    return {
+        **headline,
+        "references": len(true),
+        "samples": len(made),
+        "samples_with_a_mesh": len(made),
+        "endings_known": False,
+        "failures": {},
+        "diversity": None,
+        "metrics": {name: _column(column, seed) for name, column in entries.items()},
+        "by_faces_asked_for": {},
+        "by_reference_faces": {},
+        "meshes": [],
     }
 
 
