@@ -18,11 +18,12 @@ from core.evaluation.options import EvaluateConfig
 def main() -> int:
     import tyro
 
-    config = tyro.cli(
+    config, others = tyro.cli(
         EvaluateConfig,
         description=__doc__,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
         use_underscores=True,
+        return_unknown_args=True,
     )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from core.config import PRESETS
@@ -30,7 +31,9 @@ def main() -> int:
     from core.evaluation.run import Evaluation
 
     if config.generated in PRESETS and not Path(config.generated).exists():
-        config = generate_first(config)
+        config = generate_first(config, others)
+    elif others:
+        raise ValueError(f"{' '.join(others)}: evaluate.py has no such options (--help)")
     evaluation = Evaluation(config)
     evaluation.run()
     return 1 if evaluation.bad else 0

@@ -12,6 +12,7 @@ ALLOWED = {
     "core.model": {"core.tokens", "meto"},
     "core.data": {"core.tokens", "meto"},
     "core.inference": {"core.model", "core.data", "core.tokens"},
+    "core.evaluation": {"core.data", "core.inference"},
     "core.training": {"core.model", "core.data", "core.tokens", "core.inference", "core.cli"},
     "core.config": {"core.tokens", "core.model", "core.data", "core.training", "core.inference"},
     "core.cli": set(),

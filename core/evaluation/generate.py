@@ -11,15 +11,17 @@ from core.data.mesh import Mesh, save
 from core.data.prepared import PreparedSource, is_prepared
 from core.data.sources import MeshSource, ShapesSource
 from core.evaluation.options import EvaluateConfig
+from core.evaluation.pairs import RESULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 # Added to --seed: shapes that neither training (--seed) nor its test split (--seed + 2^31) has seen.
 SHAPES_SEED = 2**33
 
 
-def generate_first(config: EvaluateConfig) -> EvaluateConfig:
+def generate_first(config: EvaluateConfig, options: list[str]) -> EvaluateConfig:
     """Run infer.py with a preset; returns the options with the folders of what it made and of the references.
 
+    options: further words for infer.py.
     Raises ValueError without weights, for an empty set, and where infer.py wrote nothing.
     """
     if not config.resume:
@@ -27,12 +29,20 @@ def generate_first(config: EvaluateConfig) -> EvaluateConfig:
     workspace = Path(config.workspace)
     reference = write_references(config, workspace / "reference")
     generated = workspace / "generated"
+    _clear(generated)
     words = [config.generated, "--resume", config.resume, "--test_path", reference, "--workspace", str(generated)]
-    words += ["--no_sheet", *shlex.split(config.infer)]
+    words += ["--no_sheet", *options]
     code = subprocess.run([sys.executable, str(ROOT / "infer.py"), *words]).returncode
     if code and not any(generated.glob("*.ply")):
         raise ValueError(f"infer.py {shlex.join(words)}: ended with exit code {code} and no mesh")
     return replace(config, generated=str(generated), reference=reference)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run wrote: meshes of other weights or face counts would be measured along."""
+    patterns = ("*f.ply", "*f_tokens.npy", "*_pc.obj", RESULTS, "runs.jsonl")
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        path.unlink()
 
 
 def write_references(config: EvaluateConfig, folder: Path) -> str:

@@ -10,7 +10,7 @@ import tyro
 class EvaluateConfig:
     generated: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="GENERATED")]
     """A folder as infer.py writes it, a folder of any system's meshes named as the references are, or a file; or a
-    preset, whose weights (--resume) infer.py runs first."""
+    preset, whose weights (--resume) infer.py runs first, with all further options (--test_repeat 3 ...)."""
     reference: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="REFERENCE")]
     """The folder of meshes that were put in, or a file. After a preset also a prepared set (its test meshes), or
     shapes:N for N procedural shapes that no training has seen."""
@@ -49,8 +49,6 @@ class EvaluateConfig:
     """After a preset: the weights."""
     workspace: str = "workspace_evaluate"
     """After a preset: folder for the meshes that are generated."""
-    infer: str = ""
-    """After a preset: further options of infer.py, in one string ("--test_repeat 3 --generate_mode greedy")."""
 
     def __post_init__(self) -> None:
         for name, least in (("points", 100), ("set_points", 100), ("first", 1), ("report_rows", 1)):

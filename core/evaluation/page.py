@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from core.data.mesh import save_bytes
 from core.data.page import histogram, image, options_list, page, tiles
 from core.evaluation.measure import Case, Measured
 from core.evaluation.pictures import draw, input_points, label
 from core.evaluation.summary import COLUMNS
-from core.evaluation.table import bucket_cells, cells, headline, length, notes, percent, ratio
+from core.evaluation.table import BUCKET_TITLES, bucket_cells, cells, headline, length, notes, percent, ratio
 
 PICTURE_SIZE = 256  # pixels
 STYLE = """
@@ -80,7 +82,8 @@ def _table(summary: dict[str, Any]) -> str:
         for what, row in cells(summary)
     )
     told = [
-        "Lengths are shares of the reference's bounding-box diagonal. Below each figure its 95 % interval (bootstrap).",
+        "Lengths are shares of the reference's bounding-box diagonal. Below each figure its 95 % interval (bootstrap). "
+        "F: F-score at 1 %; NC: normal consistency.",
         "decimated reference: quadric edge collapse to the generated mesh's face count. reference, sampled again: what "
         "two samples of one surface are apart, the least that can be reached.",
         *notes(summary),
@@ -91,8 +94,7 @@ def _table(summary: dict[str, Any]) -> str:
 
 
 def _buckets(buckets: dict[str, Any], what: str) -> str:
-    titles = ("samples", "finished", "Chamfer, median", "faces, median", "of the reference", "error", "against asked")
-    head = "".join(f"<th class=f>{title}</th>" for title in titles)
+    head = "".join(f"<th class=f>{title}</th>" for title in BUCKET_TITLES)
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td>{''.join(f'<td class=f>{cell}</td>' for cell in bucket_cells(row))}</tr>"
         for name, row in buckets.items()
@@ -101,16 +103,14 @@ def _buckets(buckets: dict[str, Any], what: str) -> str:
 
 
 def _charts(shown: Sequence[Shown]) -> str:
-    import numpy as np
-
     there = [each for each in shown if each.measured.mesh is not None]
     if len(there) < 2:
         return ""
     distances = np.array([each.chamfer for each in there])
     counts = np.array([len(e.measured.mesh.faces) / len(e.case.mesh.faces) for e in there if e.measured.mesh])
     none = np.zeros(len(there), bool)
-    charts = histogram("Chamfer distance", distances, none, log=True)
-    charts += histogram("Faces, as a share of the reference's", counts, none, log=True)
+    charts = histogram("Chamfer distance", distances, none, log=False)
+    charts += histogram("Faces, as a share of the reference's", counts, none, log=False)
     return f"<section><h2>Meshes</h2><div class=charts>{charts}</div></section>"
 
 
@@ -144,14 +144,15 @@ def _row(each: Shown, folder: Path) -> str:
         parts.append(_figure(f"<div class=none>{html.escape(measured.failure)}</div>", "no mesh"))
     else:
         text = f"<b>generated, {label(measured)}</b><br>Chamfer {length(each.chamfer)}, "
-        text += f"F at 1 % {ratio(figures['f_score_1'] or 0)}, |NC| {ratio(figures['normal_consistency_abs'] or 0)}"
+        text += f"F {ratio(figures['f_score_1'] or 0)}, |NC| {ratio(figures['normal_consistency_abs'] or 0)}"
         parts.append(_figure(image(draw(measured.mesh, case, PICTURE_SIZE), "generated"), text))
     if nearest:
         text = (
             f"nearest of training, {len(nearest.mesh.faces)} faces<br>Chamfer {length(nearest.figures['chamfer'] or 0)}"
         )
         parts.append(_figure(image(draw(nearest.mesh, case, PICTURE_SIZE), f"nearest: {nearest.name}"), text))
-    return f"<div class=mesh><h3>{html.escape(case.reference.name)}<span>{_asked(measured)}</span></h3>{''.join(parts)}</div>"
+    title = f"<h3>{html.escape(case.reference.name)}<span>{_asked(measured)}</span></h3>"
+    return f"<div class=mesh>{title}{''.join(parts)}</div>"
 
 
 def _figure(content: str, caption: str) -> str:

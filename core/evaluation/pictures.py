@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from core.data.mesh import Mesh, load, sample_surface
+from core.data.page import fewer_colors
 from core.data.render import contact_sheet, render, save_image
 from core.evaluation.measure import Case, Measured
 
@@ -40,7 +41,7 @@ def write_grid(cases: Sequence[Case], folder: Path, path: str) -> int:
     rows = [[picture for group in groups[k : k + GRID_COLUMNS] for picture in group[0]] for k in cut]
     labels = [[label for group in groups[k : k + GRID_COLUMNS] for label in group[1]] for k in cut]
     header = ["input", "generated", "ground truth"] * min(GRID_COLUMNS, len(groups))
-    save_image(path, contact_sheet(rows, labels, header=header))
+    save_image(path, fewer_colors(contact_sheet(rows, labels, header=header)))
     return len(groups)
 
 
@@ -48,7 +49,7 @@ def _grid_group(case: Case, folder: Path) -> tuple[list[np.ndarray | None], list
     measured = case.samples[0]
     cloud = input_points(case, folder)
     drawn = (cloud, measured.mesh, case.mesh)
-    labels = [f"{len(cloud.vertices):,} points", label(measured), f"{len(case.mesh.faces)} faces"]
+    labels = [case.reference.name, label(measured), f"{len(case.mesh.faces)} faces"]
     return [draw(mesh, case, GRID_SIZE) for mesh in drawn], labels
 
 

@@ -13,7 +13,7 @@ from core.data.mesh import MESH_SUFFIXES, POINT_SUFFIXES, Mesh, list_inputs, loa
 from core.evaluation.measure import Case, NoSurfaceError, Reference, measure, read_reference
 from core.evaluation.nearest import NearestMeshes
 from core.evaluation.options import EvaluateConfig
-from core.evaluation.pairs import Results, Sample, pair_files, read_results
+from core.evaluation.pairs import RESULTS, Results, Sample, pair_files, read_results
 from core.evaluation.sets import set_metrics
 from core.evaluation.summary import summarise, summarise_sets
 from core.evaluation.table import print_summary
@@ -132,7 +132,7 @@ class Evaluation:
         training = open_training(config.train, config.seed)
         nearest = None if training is None else NearestMeshes(training[0], config.rotate_step)
         for reference in track(references, description="measuring", transient=True):
-            samples = results.of(reference.name, reference.path) or [Sample(reference.name, failure="no result")]
+            samples = self._samples(results, reference)
             try:
                 case = measure(reference, samples, config.points, config.align, nearest)
             except ValueError as error:
@@ -145,11 +145,19 @@ class Evaluation:
         self._tell_frames()
         return "" if training is None else training[1]
 
+    def _samples(self, results: Results, reference: Reference) -> list[Sample]:
+        samples = results.of(reference.name, reference.path) or [Sample(reference.name, failure="no result")]
+        unknown = [s for s in samples if s.path is not None and s.finished is None]
+        if results.recorded and unknown:
+            self.notes.append(f"{reference.name}: {RESULTS} does not say how its tokens ended: not finished")
+            samples = [s._replace(finished=False) if s in unknown else s for s in samples]
+        return samples
+
     def _tell_missing(self, missing: Sequence[str]) -> None:
         if missing:
             more = f" and {len(missing) - NAMES_SHOWN} more" if len(missing) > NAMES_SHOWN else ""
             names = ", ".join(missing[:NAMES_SHOWN]) + more
-            self.notes.append(f"{len(missing)} references without any result count as failures: {names}")
+            self.notes.append(f"no result, counted as failures: {len(missing)} references: {names}")
 
     def _tell_frames(self) -> None:
         apart = [measured.apart for case in self.cases for measured in case.samples if measured.mesh is not None]

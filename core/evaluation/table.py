@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-
-from core.evaluation.summary import COLUMNS
-from core.evaluation.topology import DEFECTS
 
 Cell = dict[str, Any] | None
 Format = Callable[[float], str]
@@ -29,24 +27,30 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
+SHORT = {"generated": "generated", "decimated": "decimated", "nearest": "nearest", "reference": "reference"}
+BUCKET_TITLES = ("samples", "finished", "Chamfer", "faces", "true", "error", "vs asked")
+
 # label, where it stands in a column of the summary, how it is written
 LINES: list[tuple[str, tuple[str, ...], Format]] = [
-    ("Chamfer distance, median", ("chamfer", "median"), length),
-    ("Chamfer distance, mean", ("chamfer", "mean"), length),
-    ("Hausdorff distance, median", ("hausdorff", "median"), length),
-    ("edge Chamfer distance, median", ("edge_chamfer", "median"), length),
+    ("Chamfer, median", ("chamfer", "median"), length),
+    ("Chamfer, mean", ("chamfer", "mean"), length),
+    ("Hausdorff, median", ("hausdorff", "median"), length),
+    ("edge Chamfer, median", ("edge_chamfer", "median"), length),
     ("F-score at 1 %, mean", ("f_score_1", "mean"), ratio),
     ("F-score at 2 %, mean", ("f_score_2", "mean"), ratio),
-    ("normal consistency, mean", ("normal_consistency", "mean"), ratio),
-    ("|normal consistency|, mean", ("normal_consistency_abs", "mean"), ratio),
+    ("normal consistency", ("normal_consistency", "mean"), ratio),
+    ("|normal consistency|", ("normal_consistency_abs", "mean"), ratio),
     ("faces, median", ("faces_median",), number),
-    ("face-count error, median", ("face_count_error", "median"), percent),
+    ("face-count error", ("face_count_error", "median"), percent),
     ("watertight", ("watertight",), percent),
-    *((f"with {name.replace('nonmanifold', 'non-manifold').replace('_', ' ')}", (f"with_{name}",), percent)
-      for name in DEFECTS),
-    ("faces that intersect", ("intersecting_share",), percent),
+    ("non-manifold edges", ("with_nonmanifold_edges",), percent),
+    ("boundary edges", ("with_boundary_edges",), percent),
+    ("degenerate faces", ("with_degenerate_faces",), percent),
+    ("duplicate faces", ("with_duplicate_faces",), percent),
+    ("intersecting faces", ("with_intersecting_faces",), percent),
+    ("of faces intersecting", ("intersecting_share",), percent),
     ("components, median", ("components_median",), number),
-]  # fmt: skip
+]
 
 
 def cells(summary: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -58,7 +62,7 @@ def cells(summary: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             cell: Cell = column
             for name in place:
                 cell = cell and cell[name]
-            low_high = "" if cell is None else " to ".join(write(end) for end in cell["interval"])
+            low_high = "" if cell is None else "–".join(write(end) for end in cell["interval"])
             row.append(("" if cell is None else write(cell["value"]), low_high))
         rows.append((label, row))
     return rows
@@ -66,7 +70,7 @@ def cells(summary: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def headline(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(value, what it is, interval) of the figures that are asked for first."""
-    asked = [
+    asked: list[tuple[str, Format, str]] = [
         ("finished", percent, "finished: ended, and gave a mesh"),
         ("chamfer_median", length, "median Chamfer distance"),
         ("better_than_nearest", percent, "nearer than the nearest training mesh"),
@@ -76,41 +80,37 @@ def headline(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     for key, write, what in asked:
         value, ends = summary[key], summary[f"{key}_interval"]
         known = value is not None
-        told.append((write(value) if known else "–", what, " to ".join(map(write, ends)) if known else "not known"))
+        told.append((write(value) if known else "–", what, "–".join(map(write, ends)) if known else "not known"))
     return told
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
     """The table, the buckets where there are several, and the headline last."""
-    title = f"{summary['references']} references, {summary['samples']} samples; 95 % intervals by bootstrap"
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("share of the diagonal, or as said")
+    counts = f"{summary['references']} references, {summary['samples']} samples"
+    console.print(f"{counts}; lengths are shares of the diagonal", highlight=False)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
+    table.add_column("", no_wrap=True)
     for name in summary["metrics"]:
-        table.add_column(COLUMNS[name], justify="right")
+        table.add_column(SHORT[name], justify="right")
+        if name == "generated":
+            table.add_column("95 % interval", justify="right", style="dim", no_wrap=True)
     for label, row in cells(summary):
-        table.add_row(label, *(f"{value}\n[dim]{ends}[/dim]" if ends else value for value, ends in row))
+        (first, ends), *others = row
+        table.add_row(label, first, ends, *(value for value, _ in others))
     console.print(table)
-    for key, what in (("by_faces_asked_for", "faces asked for"), ("by_reference_faces", "faces of the reference")):
+    for key, what in (("by_faces_asked_for", "asked for"), ("by_reference_faces", "true faces")):
         if len(summary[key]) > 1:
             console.print(_bucket_table(summary[key], what))
     for line in notes(summary):
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for value, what, ends in headline(summary):
         console.print(f"  [bold]{value:>8}[/bold]  {what}  [dim]({ends})[/dim]", highlight=False)
 
 
 def _bucket_table(buckets: dict[str, Any], what: str) -> Table:
-    table = Table(header_style="bold")
+    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column(what, justify="right")
-    for title in (
-        "samples",
-        "finished",
-        "Chamfer, median",
-        "faces, median",
-        "of the reference",
-        "error",
-        "against asked",
-    ):
+    for title in BUCKET_TITLES:
         table.add_column(title, justify="right")
     for name, row in buckets.items():
         table.add_row(name, *bucket_cells(row))
