@@ -43,6 +43,7 @@ class Evaluation:
         self.bad: list[tuple[str, str]] = []
         self.notes: list[str] = []
         self.cases: list[Case] = []
+        self.silent = 0  # meshes of which the records say nothing
 
     def run(self) -> dict[str, Any]:
         """Measure, write and show everything; returns the summary.
@@ -142,6 +143,8 @@ class Evaluation:
             self.bad += [(m.sample.path.name, m.failure) for m in case.samples if m.unreadable and m.sample.path]
         if not self.cases:
             raise ValueError(f"{config.reference}: no reference can be measured; the first: {self.bad[0][1]}")
+        if self.silent:
+            self.notes.append(f"{RESULTS} does not say how {self.silent} of the meshes ended: counted as not finished")
         self._tell_frames()
         return "" if training is None else training[1]
 
@@ -149,7 +152,7 @@ class Evaluation:
         samples = results.of(reference.name, reference.path) or [Sample(reference.name, failure="no result")]
         unknown = [s for s in samples if s.path is not None and s.finished is None]
         if results.recorded and unknown:
-            self.notes.append(f"{reference.name}: {RESULTS} does not say how its tokens ended: not finished")
+            self.silent += len(unknown)
             samples = [s._replace(finished=False) if s in unknown else s for s in samples]
         return samples
 

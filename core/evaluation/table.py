@@ -54,7 +54,7 @@ LINES: list[tuple[str, tuple[str, ...], Format]] = [
 
 
 def cells(summary: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(label, [(value, interval) for each column there is]) of every line of the table; "" where nothing is known."""
+    """(label, [(value, interval) for each column there is]) of every line that anything is known for; "" else."""
     rows = []
     for label, place, write in LINES:
         row = []
@@ -64,7 +64,8 @@ def cells(summary: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
                 cell = cell and cell[name]
             low_high = "" if cell is None else "–".join(write(end) for end in cell["interval"])
             row.append(("" if cell is None else write(cell["value"]), low_high))
-        rows.append((label, row))
+        if any(value for value, _ in row):
+            rows.append((label, row))
     return rows
 
 
