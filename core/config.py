@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from core.data.augment import AugmentConfig
 from core.data.dataset import DataConfig
 from core.data.views import ViewConfig
+from core.groups import StepConfig
 from core.inference.generator import InferConfig
 from core.model.arae import ArAEConfig
 from core.model.decoder import DecoderConfig
@@ -40,6 +41,9 @@ class Config:
             raise ValueError(
                 f"--max_seq_length {self.model.decoder.max_seq_length}: a single face takes {shortest} tokens"
             )
+        of_face_decoder = self.tokenizer.use_meto and self.tokenizer.meto_backend == "LR_ABSCO"
+        if self.model.decoder.decoder == "face" and not of_face_decoder:
+            raise ValueError("--decoder face writes --meto_backend LR_ABSCO, with --use_meto")
 
 
 def point_model(points: PointEncoderConfig, decoder: DecoderConfig, **options) -> ArAEConfig:
@@ -62,13 +66,16 @@ ARAE_TINY = Config(
     tokenizer=TokenizerConfig(discrete_bins=128),
     model=point_model(
         PointEncoderConfig(
-            point_num=1024, point_hidden_dim=192, point_num_heads=4, point_latent_size=64, point_latent_dim=64
+            point_num=1024, point_hidden_dim=128, point_num_heads=4, point_latent_size=32, point_latent_dim=64
         ),
-        DecoderConfig(max_seq_length=1280, hidden_dim=192, num_layers=4, num_heads=4, dropout=0.0),
+        DecoderConfig("face", max_seq_length=2560, hidden_dim=256, num_layers=5, num_heads=4, dropout=0.0),
+        steps=StepConfig(near_points=8, spread_points=8),
     ),
-    data=DataConfig(max_face_length=200, augment=AugmentConfig(use_mirror_aug=True, use_stretch_aug=True)),
-    train=TrainConfig(batch_size=16, lr=1e-3, warmup_ratio=0.02, num_epochs=100),
-    test=InferConfig(test_num_face=(200,)),
+    data=DataConfig(
+        max_face_length=400, augment=AugmentConfig(rotate_step=90, use_mirror_aug=True, use_stretch_aug=True)
+    ),
+    train=TrainConfig(batch_size=12, batch_tokens=8192, lr=1.5e-3, weight_decay=0.05, warmup_ratio=0.02, num_epochs=100),
+    test=InferConfig(test_num_face=(400,)),
 )
 
 # The smallest model that is still all of the system: for tests, and to see a change train within a minute.
@@ -136,7 +143,7 @@ DIT_NANO = replace(
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "ArAE": ("full size, as published: 24 layers of 1536, 512 bins, up to 4,000 faces", ARAE),
-    "ArAE-tiny": ("for the CPU: 4 layers of 192, 128 bins, up to 200 faces; its weights ship", ARAE_TINY),
+    "ArAE-tiny": ("for the CPU: the face decoder, 5 layers of 256, 128 bins, up to 400 faces; its weights ship", ARAE_TINY),
     "ArAE-nano": ("the smallest, for tests: 3 layers of 96, 64 bins, up to 80 faces", ARAE_NANO),
     "DiT": ("image to mesh, full size: 24 layers of 1024 on CLIP ViT-H/14, for the latents of ArAE", DIT),
     "DiT-tiny": ("image to mesh for the CPU: 6 layers of 192 and a tower of its own, for ArAE-tiny", DIT_TINY),

@@ -9,12 +9,13 @@ ROOT = Path(__file__).parents[1]
 # For each part, what it may import of the project besides itself.
 ALLOWED = {
     "core.tokens": {"meto"},
-    "core.model": {"core.tokens", "meto"},
-    "core.data": {"core.tokens", "meto"},
-    "core.inference": {"core.model", "core.data", "core.tokens"},
+    "core.groups": {"core.tokens", "meto"},
+    "core.model": {"core.groups", "core.tokens", "meto"},
+    "core.data": {"core.groups", "core.tokens", "meto"},
+    "core.inference": {"core.model", "core.data", "core.groups", "core.tokens"},
     "core.evaluation": {"core.data", "core.inference"},
-    "core.training": {"core.model", "core.data", "core.tokens", "core.inference", "core.cli"},
-    "core.config": {"core.tokens", "core.model", "core.data", "core.training", "core.inference"},
+    "core.training": {"core.model", "core.data", "core.groups", "core.tokens", "core.inference", "core.cli"},
+    "core.config": {"core.groups", "core.tokens", "core.model", "core.data", "core.training", "core.inference"},
     "core.cli": set(),
 }
 TRACKERS = {"tensorboard", "wandb", "accelerate"}

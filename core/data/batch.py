@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from core.data.dataset import Key, Sample
 from core.data.sources import cpu_count
+from core.groups import Steps, join_steps
 from core.tokens import BOS, EOS, PAD
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ class Batch:
     latents: Tensor | None = None
     """(B, L, D)."""
     names: list[str] | None = None
+    steps: Steps | None = None
+    """Of the face decoder: the meshes' steps one after the other."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -44,7 +47,7 @@ class Batch:
 
     def _map(self, function: Any) -> "Batch":
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: function(v) for name, v in values.items() if isinstance(v, Tensor)})
+        return replace(self, **{name: function(v) for name, v in values.items() if isinstance(v, Tensor | Steps)})
 
 
 def collate(samples: list[Sample]) -> Batch:
@@ -55,11 +58,13 @@ def collate(samples: list[Sample]) -> Batch:
         row[1 : len(sample.ids) + 1] = sample.ids
         row[len(sample.ids) + 1] = EOS
     clouds = [s.points for s in samples if s.points is not None]
+    steps = [s.steps for s in samples if s.steps is not None]
     return Batch(
         ids=torch.from_numpy(ids),
         num_faces=torch.tensor([s.num_faces for s in samples]),
         points=torch.from_numpy(np.stack(clouds)) if clouds else None,
         names=[s.name for s in samples],
+        steps=join_steps(steps) if steps else None,
     )
 
 

@@ -16,6 +16,7 @@ from core.data.entries import open_entry, parse_entries
 from core.data.mesh import Mesh, normalize, sample_surface
 from core.data.snap import snap
 from core.data.sources import TEST_SHARE, JoinedMeshes, MeshSource, ShapesSource
+from core.groups import StepConfig, Steps, mesh_steps
 from core.tokens import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class Sample(NamedTuple):
     num_faces: int
     """Faces in the tokens."""
     name: str
+    steps: Steps | None = None
+    """For the face decoder: the ids as steps, with what is known before each."""
 
 
 class MeshDataset(Dataset):
@@ -84,6 +87,7 @@ class MeshDataset(Dataset):
         point_num: points of each sample; 0 for none.
         max_seq_length: most mesh tokens of a sample.
         seed: of the augmentation and the points.
+        steps: makes the face decoder's steps as well, with these options.
 
     Raises ValueError where no mesh fits.
     """
@@ -98,7 +102,9 @@ class MeshDataset(Dataset):
         point_num: int,
         max_seq_length: int,
         seed: int = 0,
+        steps: StepConfig | None = None,
     ):
+        self.steps = steps
         self.source, self.tokenizer, self.config = source, tokenizer, config
         self.train, self.point_num, self.max_seq_length, self.seed = train, point_num, max_seq_length, seed
         self.epoch = 0
@@ -136,7 +142,10 @@ class MeshDataset(Dataset):
             points = sample_surface(mesh, self.point_num, rng)
             if self.train and self.config.augment.use_jitter_aug:
                 points = jitter(points, rng)
-        return Sample(ids, points, num_faces, self.source.name(int(self.items[index])))
+        steps = None
+        if self.steps is not None:
+            steps = mesh_steps(ids, points, self.steps, self.tokenizer.config.discrete_bins)
+        return Sample(ids, points, num_faces, self.source.name(int(self.items[index])), steps)
 
     def _mesh_and_ids(self, item: int, rng: np.random.Generator) -> tuple[Mesh, np.ndarray, int]:
         mesh = self.source[item]
@@ -254,7 +263,14 @@ class MixDataset(Dataset):
 
 
 def build_datasets(
-    config: DataConfig, tokenizer: Tokenizer, *, point_num: int, max_seq_length: int, seed: int = 0, train: bool = True
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    *,
+    point_num: int,
+    max_seq_length: int,
+    seed: int = 0,
+    train: bool = True,
+    steps: StepConfig | None = None,
 ) -> tuple[MeshDataset | MixDataset | None, MeshDataset]:
     """The training set and the test set of a configuration; `train=False` leaves the first None, and its work undone.
 
@@ -263,7 +279,13 @@ def build_datasets(
     Raises ValueError for places that are missing, empty or hold nothing that fits.
     """
     fit = partial(
-        MeshDataset, tokenizer=tokenizer, config=config, point_num=point_num, max_seq_length=max_seq_length, seed=seed
+        MeshDataset,
+        tokenizer=tokenizer,
+        config=config,
+        point_num=point_num,
+        max_seq_length=max_seq_length,
+        seed=seed,
+        steps=steps,
     )
     count = TEST_SHAPES_FACTOR * max(1, config.testset_size)  # small presets leave most of them out as too long
     test_shapes = partial(ShapesSource, seed + TEST_SHAPES_SEED, count, progress=False)

@@ -7,15 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.groups import StepConfig, Steps
 from core.model.decoder import DecoderConfig, MeshDecoder
+from core.model.face_decoder import FaceDecoder, GroupLoss
 from core.model.image_encoder import encode_images, freeze, load_image_encoder
 from core.model.layers import LAYER_NORM_EPS
-from core.model.point_encoder import PointEncoder, PointEncoderConfig
+from core.model.point_encoder import PointDecoder, PointEncoder, PointEncoderConfig, cloud_distance
 from core.tokens import BOS, PAD
 
 FACE_COUNT_BOUNDS = (0, 1000, 2000, 4000, 8000)
 NUM_FACE_BUCKETS = 10  # rows of the embedding; six are used, as in the reference's checkpoints
 IMAGE_TOKENS = 257
+FACE_VOCABULARY_SPECIAL = 6  # ids of LR_ABSCO that are no coordinates: PAD, BOS, EOS and its three ops
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,14 @@ class ArAEConfig:
     """Condition on the face count as well, by its bucket."""
     nof_dropout_ratio: float = 0.2
     """Share of training samples whose face count is withheld."""
+    steps: StepConfig = field(default_factory=StepConfig)
+    points_dropout: float = 0.1
+    """Share of training batches whose points the face decoder sees as the latent tells them, so that it can do with a
+    latent alone (as it has to for images)."""
+    freeze_point_encoder: bool = False
+    """Keep the point encoder as --resume gives it, so that the latents a DiT has learned stay what they are."""
+    points_weight: float = 1.0
+    """Weight of the distance between the input points and those that the latent tells (face decoder)."""
 
     def __post_init__(self):
         if self.freeze_encoder and self.cond_mode != "image":
@@ -47,6 +58,10 @@ class ArAEConfig:
                 )
         if not 0 <= self.nof_dropout_ratio <= 1:
             raise ValueError(f"--nof_dropout_ratio {self.nof_dropout_ratio}: a probability in [0, 1] is needed")
+        if not self.points_weight >= 0:
+            raise ValueError(f"--points_weight {self.points_weight}: must not be negative")
+        if not 0 <= self.points_dropout <= 1:
+            raise ValueError(f"--points_dropout {self.points_dropout}: a probability in [0, 1] is needed")
 
     def expected_cond_tokens(self) -> int:
         """Condition tokens that the other options make."""
@@ -59,16 +74,19 @@ class ArAEOutput(NamedTuple):
     """What a training step needs and what its metrics are made from.
 
     Attributes:
-        loss: mean cross-entropy plus the weighted latent penalty; its parts are `loss_ce` and `loss_kl` (un-weighted).
-        logits: (M, vocab) at the M positions that predict a mesh token or EOS.
-        labels: (M,) those tokens, sequence after sequence.
+        loss: mean negative log likelihood of a token (EOS included) plus the weighted latent penalty; its parts are
+            `loss_ce` and `loss_kl` (un-weighted).
+        labels: (M,) the mesh tokens and EOS that were predicted, sequence after sequence.
+        logits: (M, vocab) at the positions that predict them; None of the face decoder.
+        groups: of the face decoder, the likelihoods of its groups.
     """
 
     loss: Tensor
     loss_ce: Tensor
     loss_kl: Tensor
-    logits: Tensor
     labels: Tensor
+    logits: Tensor | None = None
+    groups: GroupLoss | None = None
 
 
 def face_count_bucket(num_faces: Tensor) -> Tensor:
@@ -91,6 +109,7 @@ class ArAE(nn.Module):
         cond_dim = config.point_encoder.point_latent_dim
         if config.cond_mode == "point":
             self.point_encoder = PointEncoder(config.point_encoder)
+            self.point_encoder.requires_grad_(not config.freeze_point_encoder)
         elif config.cond_mode == "image":
             self.image_encoder = load_image_encoder(config.image_encoder)
             cond_dim = self.image_encoder.config.hidden_size  # type: ignore[union-attr, assignment]
@@ -101,7 +120,13 @@ class ArAE(nn.Module):
             self.norm_cond = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         if config.use_num_face_cond:
             self.embed_num_face = nn.Embedding(NUM_FACE_BUCKETS, dim)
-        self.mesh_decoder = MeshDecoder(config.decoder, vocab_size, config.num_cond_tokens)
+        self.mesh_decoder: MeshDecoder | FaceDecoder
+        if config.decoder.decoder == "face":
+            self.mesh_decoder = FaceDecoder(config.decoder, config.steps, vocab_size - FACE_VOCABULARY_SPECIAL)
+            if config.cond_mode in ("point", "point_latent"):
+                self.point_decoder = PointDecoder(config.point_encoder)
+        else:
+            self.mesh_decoder = MeshDecoder(config.decoder, vocab_size, config.num_cond_tokens)
 
     def encode(
         self, points: Tensor | None = None, latents: Tensor | None = None, images: Tensor | None = None
@@ -132,8 +157,8 @@ class ArAE(nn.Module):
         if self.config.use_num_face_cond:
             tokens.append(self.embed_num_face(face_count_bucket(num_faces)).unsqueeze(1))
         if not tokens:
-            weight = self.mesh_decoder.lm_head.weight
-            return weight.new_empty(len(num_faces), 0, weight.shape[1])
+            weight = next(self.mesh_decoder.parameters())
+            return weight.new_empty(len(num_faces), 0, self.config.decoder.hidden_dim)
         return torch.cat(tokens, dim=1)
 
     def drop_face_counts(self, num_faces: Tensor) -> Tensor:
@@ -150,6 +175,8 @@ class ArAE(nn.Module):
         points: Tensor | None = None,
         latents: Tensor | None = None,
         images: Tensor | None = None,
+        steps: Steps | None = None,
+        predict: bool = False,
     ) -> ArAEOutput:
         """Losses of a batch (arXiv 2409.18114, section 3.2).
 
@@ -157,24 +184,49 @@ class ArAE(nn.Module):
             ids: (B, T) [BOS, mesh tokens, EOS, PAD ...].
             num_faces: (B,) face counts; <= 0 is unknown.
             points, latents, images: the condition, see `encode`.
+            steps: of the face decoder; made here where the loader has not made them.
+            predict: the face decoder's output holds the likeliest groups as well.
         """
         encoded = self.encode(points, latents, images)
         condition = self.condition(encoded, self.drop_face_counts(num_faces))
-        # Nothing follows the last token, so its state is not needed, nor any beyond it.
         targets = ids[:, 1:]
-        is_real, is_label = targets != PAD, (targets != PAD) & (targets != BOS)
-        hidden = self.mesh_decoder.forward_packed(condition, ids[:, :-1], is_real)  # (N, C)
+        is_label = (targets != PAD) & (targets != BOS)
+        labels = targets[is_label]
+        loss_kl = self.latent_penalty(encoded)
+        loss = self.config.point_encoder.kl_weight * loss_kl
+        logits = groups = None
+        if isinstance(self.mesh_decoder, FaceDecoder):
+            told = self.decoded_points(encoded)
+            if points is not None and told is not None:
+                loss = loss + self.config.points_weight * cloud_distance(told, points)
+            if told is not None and (points is None or self._hides_points()):
+                points, steps = told.detach(), None
+            steps = self.mesh_decoder.make_steps(ids, points) if steps is None else steps
+            groups = self.mesh_decoder(condition, steps, points, predict)
+            loss_ce = groups.nats / len(labels)
+        else:
+            logits = self._token_logits(self.mesh_decoder, condition, ids, is_label)
+            loss_ce = F.cross_entropy(logits.float(), labels)
+        return ArAEOutput(loss + loss_ce, loss_ce, loss_kl, labels, logits, groups)
+
+    def decoded_points(self, encoded: Tensor | None) -> Tensor | None:
+        """(B, N, 3) points that the latent (B, L, D) tells; None for a decoder that does not look at points."""
+        return self.point_decoder(encoded) if hasattr(self, "point_decoder") and encoded is not None else None
+
+    def _hides_points(self) -> bool:
+        return self.training and float(torch.rand(())) < self.config.points_dropout
+
+    def _token_logits(self, decoder: MeshDecoder, condition: Tensor, ids: Tensor, is_label: Tensor) -> Tensor:
+        """(M, vocab) at the positions that predict a label: the head runs only there."""
+        # Nothing follows the last token, so its state is not needed, nor any beyond it.
+        is_real = ids[:, 1:] != PAD
+        hidden = decoder.forward_packed(condition, ids[:, :-1], is_real)  # (N, C)
         of_condition = is_real.new_ones(condition.shape[:2])
         has_label = torch.cat([~of_condition, is_label], dim=1)[torch.cat([of_condition, is_real], dim=1)]  # (N,)
-        labels = targets[is_label]
-        logits = self.mesh_decoder.lm_head(hidden[has_label])  # (M, vocab): the head runs only where labels are
-        loss_ce = F.cross_entropy(logits.float(), labels)
-        loss_kl = self.latent_penalty(encoded)
-        loss = loss_ce + self.config.point_encoder.kl_weight * loss_kl
-        return ArAEOutput(loss, loss_ce, loss_kl, logits, labels)
+        return decoder.lm_head(hidden[has_label])
 
     def latent_penalty(self, encoded: Tensor | None) -> Tensor:
         """0.5 * sum(latent^2) over the batch: the part of a KL term that a deterministic latent keeps."""
         if self.config.cond_mode != "point" or encoded is None:
-            return torch.zeros((), device=self.mesh_decoder.lm_head.weight.device)
+            return torch.zeros((), device=next(self.mesh_decoder.parameters()).device)
         return 0.5 * encoded.float().square().sum()

@@ -5,6 +5,7 @@ Parameter names are those of the reference's checkpoints, which therefore load a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,8 @@ INIT_STD = 0.02
 
 @dataclass(frozen=True)
 class DecoderConfig:
+    decoder: Literal["token", "face"] = "token"
+    """token: a step of the decoder writes a token (the reference's). face: a step writes a face, four tokens or so."""
     max_seq_length: int = 10240
     """Longest mesh in tokens, without BOS, EOS and the condition."""
     hidden_dim: int = 1024
@@ -33,6 +36,8 @@ class DecoderConfig:
     """Attention heads of the decoder."""
     dropout: float = 0.1
     """Dropout on both branches of each layer while training."""
+    head_dim: int | None = None
+    """Width of the face decoder's heads; None is 2 x hidden_dim."""
 
     def __post_init__(self):
         if self.hidden_dim % self.num_heads:

@@ -1,9 +1,10 @@
-"""Point cloud -> latent of a fixed size: one cross-attention block from queries to the embedded points."""
+"""Point cloud -> latent of a fixed size: one cross-attention block from queries to the embedded points; and points back."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.model.layers import LAYER_NORM_EPS, CrossAttentionBlock, PointEmbed
@@ -84,3 +85,40 @@ class PointEncoder(nn.Module):
         """points (B, N, 3) in [-1, 1] -> latent (B, point_latent_size, point_latent_dim)."""
         context = self.ln(self.point_embed(points))
         return self.linear(self.cross_att(self.queries(points), context))
+
+
+COMPARED_POINTS = 512  # of each cloud, at most, in the loss
+
+
+class PointDecoder(nn.Module):
+    """Latent -> points of the surface: what the face decoder looks at where there is a latent and no input (images).
+
+    Each latent vector gives its own few points, through an MLP that all share.
+    """
+
+    def __init__(self, config: PointEncoderConfig):
+        super().__init__()
+        dim = config.point_hidden_dim
+        self.point_num = config.point_num
+        each = -(-config.point_num // config.point_latent_size)
+        self.place = nn.Parameter(torch.randn(config.point_latent_size, dim) / dim**0.5)
+        self.fc1 = nn.Linear(config.point_latent_dim, dim)
+        self.fc2 = nn.Linear(dim, dim)
+        self.fc3 = nn.Linear(dim, 3 * each)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """latent (B, L, D) -> points (B, point_num, 3) in [-1, 1], float32."""
+        x = F.gelu(self.fc1(latent) + self.place)
+        x = self.fc3(F.gelu(self.fc2(x))).float().tanh()
+        return x.unflatten(-1, (-1, 3)).flatten(1, 2)[:, : self.point_num]
+
+
+def cloud_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Mean over a batch of the Chamfer distance (both directions' mean nearest distances, halved) of (B, N, 3) clouds."""
+    a, b = (x[:, :: -(-x.shape[1] // COMPARED_POINTS)].float() for x in (a, b))
+    with torch.no_grad():  # which point is nearest; only then how far it is, so that few distances have gradients
+        distances = torch.cdist(a, b)
+        of_b, of_a = distances.argmin(1), distances.argmin(2)
+    to_a = (b - a.gather(1, of_b.unsqueeze(-1).expand_as(b))).square().sum(-1)
+    to_b = (a - b.gather(1, of_a.unsqueeze(-1).expand_as(a))).square().sum(-1)
+    return ((to_a + 1e-9).sqrt().mean() + (to_b + 1e-9).sqrt().mean()) / 2

@@ -10,9 +10,10 @@ from torch import Tensor
 from core.data.batch import Batch
 from core.data.mesh import Mesh, finish
 from core.data.metrics import chamfer
-from core.model.arae import ArAE
+from core.model.arae import ArAE, ArAEOutput
 from core.model.generate import SamplingConfig, generate
-from core.tokens import PAD, Tokenizer
+from core.tokens import ID_OFFSET, PAD, Tokenizer
+from meto.surface import to_tokens
 
 PICTURE_SIZE = 320  # pixels
 # Budget of a generated mesh: that of the longest true one of its batch, and some.
@@ -31,19 +32,23 @@ def true_meshes(batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
     return [_mesh(ids, tokenizer) for ids in batch.ids[:, 1:].cpu().numpy()]
 
 
-def argmax_meshes(logits: Tensor, batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
+def argmax_meshes(output: ArAEOutput, batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
     """Meshes of the likeliest tokens, each with the true ones before it: what one forward pass shows.
 
     A token is chosen among those that the grammar lets take the true one's place whatever follows: a coordinate for a
     coordinate, a turn for a turn. So the tokens say a whole mesh.
 
     Args:
-        logits: (M, vocab) at the labels of the batch, sequence after sequence.
+        output: of the batch; the face decoder's with `predict`.
     """
+    if output.groups is not None:
+        assert output.groups.predicted is not None and batch.steps is not None
+        parts = output.groups.predicted.cpu().split(batch.steps.lengths.tolist())
+        return [_mesh(to_tokens(part.numpy()).astype(np.int64) + ID_OFFSET, tokenizer) for part in parts]
+    assert output.logits is not None
     lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
-    labels = batch.ids[:, 1:][batch.ids[:, 1:] != PAD]
-    kind = torch.as_tensor(interchangeable(tokenizer), device=logits.device)  # (vocab,)
-    logits = logits.masked_fill(kind[labels].unsqueeze(1) != kind, -torch.inf)
+    kind = torch.as_tensor(interchangeable(tokenizer), device=output.logits.device)  # (vocab,)
+    logits = output.logits.masked_fill(kind[output.labels].unsqueeze(1) != kind, -torch.inf)
     return [_mesh(ids.cpu().numpy(), tokenizer) for ids in logits.argmax(-1).split(lengths)]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from core.data.batch import Batch, BatchSampler, collate, make_loader
 from core.data.dataset import DataConfig, build_datasets
 from core.model.arae import ArAE, ArAEConfig, ArAEOutput
+from core.model.face_decoder import FaceDecoder
 from core.tokens import PAD, Tokenizer, TokenizerConfig
 from core.training import estimate, evaluation
 from core.training.evaluation import is_coordinate
@@ -89,9 +90,10 @@ class ArAETask:
 
     def build_model(self) -> nn.Module:
         model = ArAE(self.config, self.tokenizer.vocab_size)
-        model.mesh_decoder.model.checkpointing = self.train.checkpointing
+        decoder = model.mesh_decoder if isinstance(model.mesh_decoder, FaceDecoder) else model.mesh_decoder.model
+        decoder.checkpointing = self.train.checkpointing
         if self.train.compile:
-            model.mesh_decoder.model.compile_layers()
+            decoder.compile_layers()
         return model
 
     def build_data(self) -> None:
@@ -103,6 +105,7 @@ class ArAETask:
             point_num=self.config.point_encoder.point_num if self.config.cond_mode == "point" else 0,
             max_seq_length=self.config.decoder.max_seq_length,
             seed=self.train.seed,
+            steps=self.config.steps if self.config.decoder.decoder == "face" else None,
         )
         assert train_set is not None
         self.train_set = train_set
@@ -158,7 +161,8 @@ class ArAETask:
     # ------------------------------------------------------------------ loss and evaluation
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Metrics]:
-        output = model(batch.ids, batch.num_faces, points=batch.points, latents=batch.latents, images=batch.images)
+        given = {"points": batch.points, "latents": batch.latents, "images": batch.images}
+        output = model(batch.ids, batch.num_faces, steps=batch.steps, **given)
         count = len(output.labels)
         nats = output.loss_ce.detach() * count
         return output.loss, {
@@ -171,13 +175,16 @@ class ArAETask:
 
     def _accuracy(self, output: ArAEOutput) -> Metrics:
         """Share of tokens that are the likeliest: of all, of the coordinates, and of the ops (turns, BOM, EOS)."""
-        hit = output.logits.detach().argmax(-1) == output.labels
-        coordinate = is_coordinate(self.tokenizer, hit.device)[output.labels]
-        return {
-            "token_accuracy": (hit.sum(), len(hit)),
-            "accuracy_coordinates": (hit[coordinate].sum(), coordinate.sum()),
-            "accuracy_ops": (hit[~coordinate].sum(), (~coordinate).sum()),
-        }
+        if output.groups is not None:
+            hits = {"ops": output.groups.kind_hit, "coordinates": output.groups.vertex_hit.flatten()}
+        else:
+            assert output.logits is not None
+            hit = output.logits.detach().argmax(-1) == output.labels
+            coordinate = is_coordinate(self.tokenizer, hit.device)[output.labels]
+            hits = {"ops": hit[~coordinate], "coordinates": hit[coordinate]}
+        sums = {f"accuracy_{name}": (hit.sum(), hit.numel()) for name, hit in hits.items()}
+        both = [sum(pair[k] for pair in sums.values()) for k in range(2)]
+        return {"token_accuracy": (both[0], both[1]), **sums}
 
     def flops(self, batch: Batch) -> float:
         """Operations that the model needs for a training step on the batch."""
@@ -247,10 +254,10 @@ class ArAETask:
             return {}
         device = next(model.parameters()).device
         batch = self.to(collate([self.test_set[k] for k in self._pictured()]), device)
-        logits = model(batch.ids, batch.num_faces, points=batch.points).logits
+        output = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps, predict=True)
         columns = zip(
             evaluation.true_meshes(batch, self.tokenizer),
-            evaluation.argmax_meshes(logits, batch, self.tokenizer),
+            evaluation.argmax_meshes(output, batch, self.tokenizer),
             evaluation.generated_meshes(model, batch, self.tokenizer),
             strict=True,
         )

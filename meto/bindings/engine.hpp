@@ -30,5 +30,6 @@ struct Engine {
 
 void bind_engine(nb::module_ &m);
 void bind_decoder(nb::module_ &m);
+void bind_surface(nb::module_ &m);
 
 }  // namespace meto::py

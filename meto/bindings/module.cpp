@@ -7,4 +7,5 @@ NB_MODULE(_core, m) {
     meto::py::Numpy::load();
     meto::py::bind_engine(m);
     meto::py::bind_decoder(m);
+    meto::py::bind_surface(m);
 }

@@ -12,6 +12,7 @@ from meto.engine import Engine
 from meto.grammar import Grammar, Violation, grammar, naive_grammar
 from meto.mesh import clean_mesh, load_mesh, normalize_mesh, read_mesh, sort_mesh
 from meto.naive import NaiveEngine
+from meto.surface import SurfaceBatch
 
 __all__ = [
     "BatchDecoder",
@@ -20,6 +21,7 @@ __all__ = [
     "Grammar",
     "MeshBatch",
     "NaiveEngine",
+    "SurfaceBatch",
     "TokenBatch",
     "Violation",
     "clean_mesh",

@@ -28,6 +28,12 @@ def as_tokens(tokens: Any) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.int32)
 
 
+def as_groups(groups: Any) -> np.ndarray:
+    """(G, 4) int32, C order, from any integer dtype."""
+    array = _integers(_array(groups, "groups", "iuf", columns=4), "groups")
+    return np.ascontiguousarray(np.clip(array, -2, np.iinfo(np.int32).max), dtype=np.int32)
+
+
 def as_offsets(offsets: Any) -> np.ndarray:
     """(n + 1,) int64, from any integer dtype, or floats that are whole."""
     return _integers(_array(offsets, "offsets", "iuf", columns=None), "offsets")

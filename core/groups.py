@@ -1,0 +1,101 @@
+"""Mesh ids as vertex groups, a step of the face decoder each, with what is known of the unfinished mesh before each.
+
+A group is (kind, x, y, z); see `meto.surface`. What is known is a function of the groups before and of the input points
+alone, so generation comes by it as training does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.tokens import ID_OFFSET
+from meto import SurfaceBatch
+from meto.surface import to_groups
+
+NEVER = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    near_points: int = 16
+    """Input points shown to the face decoder about each edge that the next face may attach to."""
+    spread_points: int = 16
+    """Input points shown to the face decoder from all that no face covers yet."""
+    cover_distance: float = 0.03
+    """A face covers the input points that are no farther from it, in the frame of [-1, 1]."""
+
+    def __post_init__(self) -> None:
+        for name in ("near_points", "spread_points", "cover_distance"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
+
+    def surfaces(self, batch: int, bins: int) -> SurfaceBatch:
+        """Unfinished meshes, a row a sequence."""
+        return SurfaceBatch(batch, bins, self.near_points, self.spread_points, self.cover_distance)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of one mesh, or of a batch's meshes one after the other (N in all), as arrays or tensors.
+
+    Attributes:
+        groups: (N, 4) int32 what is written at each step.
+        phase, open_edges, gate, neighbours, points, uncovered: what is known before, see `meto.surface.Shown`.
+        first_use: (B, 3, bins) int32 the step, counted in each mesh, after which a coordinate of an axis has been used.
+        lengths: (B,) int64 steps of each mesh.
+    """
+
+    groups: Any
+    phase: Any
+    open_edges: Any
+    gate: Any
+    neighbours: Any
+    points: Any
+    uncovered: Any
+    first_use: Any
+    lengths: Any
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Steps":
+        return self.map(lambda x: x.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Steps":
+        return self.map(lambda x: x.pin_memory())
+
+    def map(self, function: Any) -> "Steps":
+        return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+
+def mesh_steps(ids: np.ndarray, points: np.ndarray | None, config: StepConfig, bins: int) -> Steps:
+    """The steps of one mesh.
+
+    Args:
+        ids: (T,) of LR_ABSCO, without BOS and EOS.
+        points: (N, 3) of its surface, or None.
+    """
+    groups = to_groups(np.asarray(ids) - ID_OFFSET)
+    shown = config.surfaces(1, bins).replay(groups, points)
+    first_use = np.full((1, 3, bins), NEVER, np.int32)
+    for axis in range(3):  # the last assignment stands, so the first use comes last
+        first_use[0, axis, groups[-2::-1, 1 + axis]] = np.arange(len(groups) - 2, -1, -1)
+    return Steps(groups, *shown, first_use, np.array([len(groups)]))
+
+
+def join_steps(steps: Sequence[Steps]) -> Steps:
+    """The steps of several meshes as one batch of tensors."""
+    names = [f.name for f in fields(Steps)]
+    return Steps(*(torch.from_numpy(np.concatenate([getattr(s, name) for s in steps])) for name in names))
+
+
+def batch_steps(ids: Tensor, points: Tensor | None, config: StepConfig, bins: int) -> Steps:
+    """The steps of a batch of padded sequences (B, T) [BOS, ids, EOS, PAD ...], on its device."""
+    rows = ids.cpu().numpy()
+    clouds = [None] * len(rows) if points is None else points.detach().float().cpu().numpy()
+    made = [
+        mesh_steps(row[1 : 1 + int((row[1:] >= ID_OFFSET).sum())], cloud, config, bins)
+        for row, cloud in zip(rows, clouds, strict=True)
+    ]
+    return join_steps(made).to(ids.device)

@@ -1,0 +1,150 @@
+"""What the face decoder writes at a step: a kind, and a vertex that is either one written before or new.
+
+The distribution of a group is exact: p(kind) p(vertex | kind), and the vertex is a mixture of whole vertices, copied from
+the open boundary about the gate or from anywhere earlier in the mesh, and of coordinates, y then z then x, each given
+those before it. So its likelihood compares with that of any other model of the same token stream.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.model.face_input import fourier, to_unit
+from core.model.face_maps import NUM_MAPS, Earlier, MapInputs, Maps
+from meto.surface import BOM, NUM_KINDS, RIGHT, SECOND, THIRD
+
+AXES = (1, 2, 0)  # y, z, x: the order in which sub-meshes begin, too
+# The kinds that are chosen among in the phase TURN: L, R, BOM and END; in every other phase there is but one.
+CHOSEN = (0, 1, 2, 5)
+NEIGHBOURS = 2  # of the open boundary that a kind may close
+NUM_REFERENCES = 6  # tip, start, end, the parallelogram's corner, and the two neighbours
+POINTER_DIM = 64
+
+
+class StepHead(nn.Module):
+    """Small networks from a step's state to its logits; `VertexDistribution` puts them together.
+
+    Args:
+        dim: channels of the state.
+        bins: of the grid.
+        hidden: width of the heads' hidden layers.
+    """
+
+    def __init__(self, dim: int, bins: int, hidden: int):
+        super().__init__()
+        self.bins = bins
+        self.frequencies = max(1, math.ceil(math.log2(bins)))
+        self.ops = nn.Linear(dim, len(CHOSEN))
+        self.kind = nn.Embedding(NUM_KINDS, dim)
+        self.copy = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, 1 + NEIGHBOURS))
+        self.query = nn.Linear(dim, POINTER_DIM)
+        self.key = nn.Linear(dim + 3 * (2 * self.frequencies + 1), POINTER_DIM)
+        self.values = nn.ModuleList(nn.Embedding(bins, dim) for _ in range(2))
+        self.hidden = nn.ModuleList(nn.Linear(dim, hidden) for _ in range(3))
+        self.logits = nn.ModuleList(nn.Linear(hidden, bins) for _ in range(3))
+        self.weights = nn.ModuleList(nn.Linear(hidden, NUM_REFERENCES + count) for count in NUM_MAPS)
+        for module in (*self.values, self.kind):
+            nn.init.normal_(module.weight, std=0.02)
+
+    def kind_logits(self, hidden: Tensor) -> Tensor:
+        """(N, 4) over `CHOSEN`, float32."""
+        return self.ops(hidden).float()
+
+    def keys(self, hidden: Tensor, vertices: Tensor) -> Tensor:
+        """(N, POINTER_DIM) of vertices (N, 3) on the grid, each with the state (N, dim) after it was written."""
+        places = fourier(to_unit(vertices, self.bins), self.frequencies)
+        return self.key(torch.cat([hidden, places.to(hidden.dtype)], dim=-1))
+
+
+def kind_index(kinds: Tensor) -> Tensor:
+    """Place of each kind in `CHOSEN`; 0 for those that are never chosen."""
+    places = [CHOSEN.index(kind) if kind in CHOSEN else 0 for kind in range(NUM_KINDS)]
+    return torch.tensor(places, device=kinds.device)[kinds.long()]
+
+
+@dataclass
+class StepContext:
+    """What the distributions of N steps are made from, beside their hidden states.
+
+    Attributes:
+        gate, neighbours: (N, 9) and (N, 12), see `meto.surface.Shown`.
+        keys: (B, J, POINTER_DIM) of the vertices written before; `earlier` says who sees which.
+        earlier, maps: of the same N steps.
+    """
+
+    gate: Tensor
+    neighbours: Tensor
+    keys: Tensor
+    earlier: Earlier
+    maps: MapInputs
+
+
+class VertexDistribution:
+    """The distribution of the vertices that N steps write, factor by factor: which, then y, z and x of a new one.
+
+    Call `which_logits`, then for k = 0, 1, 2 `logits(k)` and `take(k, value)`.
+
+    Args:
+        head: the networks.
+        hidden: (N, dim).
+        kinds: (N,) of the groups, none of them the end.
+    """
+
+    def __init__(self, head: StepHead, hidden: Tensor, kinds: Tensor, context: StepContext):
+        self.head, self.context = head, context
+        kinds = kinds.long()
+        self.state = hidden + head.kind(kinds)
+        self.copies = _copies(kinds, context.neighbours)
+        self.references = _references(kinds, context.gate, self.copies)
+        self.maps = Maps(context.maps, context.earlier, kinds == RIGHT)
+
+    def which_logits(self) -> Tensor:
+        """(N, 1 + 2 + J) float32: a new vertex, one of `copies`, or one of the vertices before; -inf where none is."""
+        head, earlier = self.head, self.context.earlier
+        near = head.copy(self.state).float()
+        near = near.masked_fill(F.pad((self.copies < 0).any(-1), (1, 0)), -torch.inf)
+        scores = earlier.pad(head.query(self.state)) @ self.context.keys.transpose(1, 2)  # (B, T, J)
+        scores = (scores.float() * POINTER_DIM**-0.5).masked_fill(~earlier.seen, -torch.inf)
+        return torch.cat([near, earlier.rows(scores)], dim=1)
+
+    def logits(self, k: int) -> Tensor:
+        """(N, bins) float32 of the k-th coordinate, of axis AXES[k], given those taken."""
+        head, axis = self.head, AXES[k]
+        hidden = F.gelu(head.hidden[k](self.state))
+        weights = head.weights[k](hidden).float()
+        logits = head.logits[k](hidden).float()
+        with torch.no_grad():
+            maps = self.maps.of(k, axis)
+        logits = logits + torch.einsum("nm,nmb->nb", weights[:, NUM_REFERENCES:], maps)
+        references = self.references[:, :, axis]
+        inside = (references >= 0) & (references < head.bins)
+        bonus = weights[:, :NUM_REFERENCES].masked_fill(~inside, 0)
+        return logits.scatter_add(1, references.clamp(0, head.bins - 1), bonus)
+
+    def take(self, k: int, value: Tensor) -> None:
+        """The k-th coordinate (N,) is settled."""
+        if k < 2:
+            self.state = self.state + self.head.values[k](value)
+            with torch.no_grad():
+                self.maps.take(AXES[k], value)
+
+
+def _copies(kinds: Tensor, neighbours: Tensor) -> Tensor:
+    """(N, 2, 3) vertices at which a face of this kind would close the open boundary; -1 where there is none."""
+    pairs = neighbours.view(-1, 2, NEIGHBOURS, 3).long()
+    chosen = torch.where((kinds == RIGHT).view(-1, 1, 1), pairs[:, 1], pairs[:, 0])
+    return chosen.masked_fill((kinds == BOM).view(-1, 1, 1), -1)
+
+
+def _references(kinds: Tensor, gate: Tensor, copies: Tensor) -> Tensor:
+    """(N, 6, 3) vertices that a new one may share coordinates with; off the grid where there is none."""
+    gate = gate.view(-1, 3, 3).long()
+    tip, start, end = gate.unbind(1)
+    corner = tip + torch.where((kinds == RIGHT).unsqueeze(1), start - end, end - start)
+    first_face = (kinds == BOM) | (kinds == SECOND) | (kinds == THIRD)
+    corner = corner.masked_fill(first_face.unsqueeze(1), -1)
+    gate = gate.masked_fill((kinds == BOM).view(-1, 1, 1), -1)
+    return torch.cat([gate, corner.unsqueeze(1), copies], dim=1)

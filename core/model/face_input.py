@@ -1,0 +1,111 @@
+"""What the face decoder is shown before each step, as vectors: the gate, the open boundary, and points not yet covered."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.groups import Steps
+from meto.surface import NUM_KINDS, NUM_PHASES, THIRD_PHASE, TURN_PHASE
+
+POINT_FREQUENCIES = 5
+POINT_HIDDEN, POINT_WIDTH = 48, 64
+NUM_SCALARS = 4
+
+
+def to_unit(grid: Tensor, bins: int) -> Tensor:
+    """Grid coordinates -> centres of their cells in [-1, 1], float32."""
+    return (grid.float() + 0.5) * (2 / bins) - 1
+
+
+def fourier(x: Tensor, frequencies: int, lowest: int = 0) -> Tensor:
+    """(..., C) in [-1, 1] -> (..., C * (2 * frequencies + 1)): x, and sines and cosines of 2^k * pi * x."""
+    scale = math.pi * 2.0 ** torch.arange(lowest, lowest + frequencies, device=x.device)
+    angles = (x.unsqueeze(-1) * scale).flatten(-2)
+    return torch.cat([x, angles.sin(), angles.cos()], dim=-1)
+
+
+class PointSet(nn.Module):
+    """A set of points about an anchor -> a vector: each by itself through an MLP, then the largest of each channel."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.fc1 = nn.Linear(3 * (2 * POINT_FREQUENCIES + 1), POINT_HIDDEN)
+        self.fc2 = nn.Linear(POINT_HIDDEN, width)
+        self.empty = nn.Parameter(torch.zeros(width))
+
+    def forward(self, offsets: Tensor, present: Tensor) -> Tensor:
+        """offsets (N, K, 3), present (N, K) bool -> (N, width)."""
+        features = self.fc2(F.gelu(self.fc1(fourier(offsets, POINT_FREQUENCIES))))
+        features = features.masked_fill(~present.unsqueeze(-1), -torch.inf).amax(1)
+        return torch.where(present.any(1, keepdim=True), features, self.empty.to(features.dtype))
+
+
+class StepInput(nn.Module):
+    """The vector of each step, from the group before it and what is known of the unfinished mesh."""
+
+    def __init__(self, dim: int, bins: int, near: int, spread: int):
+        super().__init__()
+        self.bins, self.near, self.spread = bins, near, spread
+        self.frequencies = max(1, math.ceil(math.log2(bins)))
+        self.kind = nn.Embedding(NUM_KINDS + 1, dim)  # the last: nothing written yet
+        self.phase = nn.Embedding(NUM_PHASES, dim)
+        per_axis = 2 * self.frequencies + 1
+        vertices = 7 * 3 * per_axis + 6 * 3 * per_axis + 7
+        sets = (2 * POINT_WIDTH if near else 0) + (POINT_WIDTH if spread else 0)
+        if near:
+            self.near_set = PointSet(POINT_WIDTH)
+        if spread:
+            self.spread_set = PointSet(POINT_WIDTH)
+        self.fc1 = nn.Linear(vertices + sets + NUM_SCALARS, 2 * dim)
+        self.fc2 = nn.Linear(2 * dim, dim)
+
+    def forward(self, steps: Steps, cloud: Tensor | None, row: Tensor, before: Tensor) -> Tensor:
+        """Vectors (N, dim).
+
+        Args:
+            steps: of N steps.
+            cloud: (B, P, 3) input points that `steps.points` counts in; None where there are none.
+            row: (N,) the sequence of each step.
+            before: (N,) kind of the group before, NUM_KINDS at the beginning.
+        """
+        vertices = torch.cat([steps.gate, steps.neighbours], dim=1).unflatten(1, (7, 3))  # (N, 7, 3)
+        known = (vertices >= 0).all(-1)  # (N, 7)
+        places = to_unit(vertices, self.bins).masked_fill(~known.unsqueeze(-1), 0)
+        tip = places[:, :1]
+        offsets = (places[:, 1:] - tip).masked_fill(~known[:, 1:].unsqueeze(-1), 0)
+        features = [fourier(places.flatten(1), self.frequencies), fourier(offsets.flatten(1), self.frequencies, -1)]
+        features += [known.float(), self._scalars(steps, cloud is not None)]
+        features += self._point_sets(steps, cloud, row, places)
+        x = self.fc2(F.gelu(self.fc1(torch.cat([f.to(features[0].dtype) for f in features], dim=1))))
+        return x + self.kind(before) + self.phase(steps.phase)
+
+    def _scalars(self, steps: Steps, given: bool) -> Tensor:
+        share = steps.uncovered
+        open_edges = steps.open_edges.float().log1p() / 4
+        return torch.stack([torch.full_like(share, given), share, (share + 1e-3).log() / 7, open_edges], dim=1)
+
+    def _point_sets(self, steps: Steps, cloud: Tensor | None, row: Tensor, places: Tensor) -> list[Tensor]:
+        """The sets of points (N, width) each: about the left edge and the right one, and the spread."""
+        count = len(row)
+        if cloud is None:
+            empty = [self.near_set.empty] * 2 if self.near else []
+            empty += [self.spread_set.empty] if self.spread else []
+            return [vector.expand(count, -1) for vector in empty]
+        present = steps.points >= 0
+        points = cloud[row.unsqueeze(1), steps.points.clamp(min=0).long()].float()  # (N, 2 * near + spread, 3)
+        made = []
+        tip = places[:, 0]
+        if self.near:
+            turn = (steps.phase == TURN_PHASE).unsqueeze(1)
+            start, end = places[:, 1], places[:, 2]
+            left = torch.where(turn, (tip + end) / 2, tip)
+            right = torch.where(turn, (tip + start) / 2, torch.where((steps.phase == THIRD_PHASE).unsqueeze(1), start, tip))
+            anchors = torch.stack([left, right], 1).repeat_interleave(self.near, 1)  # (N, 2 * near, 3)
+            about = points[:, : 2 * self.near] - anchors
+            both = self.near_set(about.reshape(2 * count, self.near, 3), present[:, : 2 * self.near].reshape(2 * count, -1))
+            made.append(both.view(count, -1))
+        if self.spread:
+            made.append(self.spread_set(points[:, 2 * self.near :] - tip.unsqueeze(1), present[:, 2 * self.near :]))
+        return made

@@ -1,0 +1,136 @@
+// Unfinished surfaces, read a vertex group at a time: many in lock-step, or a whole stream at once.
+#include <nanobind/stl/string.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "arrays.hpp"
+#include "engine.hpp"
+#include "meto/surface.hpp"
+
+using namespace nanobind::literals;
+
+namespace meto::py {
+
+namespace {
+
+// What is shown before a step, a row a step. Scalars: phase, open half edges; and the share of uncovered points.
+struct Rows {
+    SurfaceOptions options;
+    Array<std::int32_t> phase, open, gate, neighbours, points;
+    Array<float> uncovered;
+
+    Rows(SurfaceOptions options, std::size_t rows)
+        : options(options), phase(rows), open(rows), gate(rows, gate_columns), neighbours(rows, neighbour_columns),
+          points(rows, std::max<std::size_t>(options.points(), 1)), uncovered(rows) {}
+
+    void write(std::size_t row, Surface &surface) {
+        phase.data[row] = std::int32_t(surface.phase());
+        open.data[row] = std::int32_t(surface.open_edges());
+        surface.gate(gate.data + gate_columns * row);
+        surface.neighbours(neighbours.data + neighbour_columns * row);
+        if (options.points()) surface.points(points.data + options.points() * row);
+        uncovered.data[row] = surface.uncovered();
+    }
+    nb::tuple objects() const {
+        return nb::make_tuple(phase.object, open.object, gate.object, neighbours.object, points.object,
+                              uncovered.object);
+    }
+};
+
+class SurfaceBatch {
+  public:
+    SurfaceBatch(std::int64_t size, std::int64_t bins, std::int64_t near, std::int64_t spread, float cover)
+        : options_{language("LR_ABSCO", bins).bins, checked("near", near), checked("spread", spread), cover} {
+        if (size < 1) throw std::invalid_argument("batch_size is " + std::to_string(size) + "; 1 or more is expected");
+        if (!(cover >= 0)) throw std::invalid_argument("cover is " + std::to_string(cover) + "; 0 or more is expected");
+        surfaces_.assign(static_cast<std::size_t>(size), Surface(options_));
+    }
+
+    void reset(std::size_t b) { surface(b).reset(); }
+
+    void set_points(std::size_t b, nb::object points) {
+        points = ensure<float>(points, 3, "as_vertices");
+        const Buffer buffer(points);
+        surface(b).set_points(buffer.data<float>(), buffer.rows());
+    }
+
+    // groups (B, 4): kind, x, y, z of each; a kind of -1 or of the end feeds nothing.
+    void feed(nb::object groups) {
+        groups = ensure<std::int32_t>(groups, 4, "as_groups");
+        const Buffer buffer(groups);
+        if (buffer.rows() != surfaces_.size())
+            throw std::invalid_argument(std::to_string(buffer.rows()) + " groups for " +
+                                        std::to_string(surfaces_.size()) + " surfaces");
+        const auto *at = buffer.data<std::int32_t>();
+        for (std::size_t b = 0; b < surfaces_.size(); ++b, at += 4) feed_to(surfaces_[b], b, at);
+    }
+
+    nb::tuple shown() {
+        Rows rows(options_, surfaces_.size());
+        for (std::size_t b = 0; b < surfaces_.size(); ++b) rows.write(b, surfaces_[b]);
+        return rows.objects();
+    }
+
+    // groups (G, 4) of one whole stream, points (N, 3): what is shown before each of them.
+    nb::tuple replay(nb::object groups, nb::object points) {
+        groups = ensure<std::int32_t>(groups, 4, "as_groups");
+        points = ensure<float>(points, 3, "as_vertices");
+        const Buffer buffer(groups), cloud(points);
+        Rows rows(options_, buffer.rows());
+        const auto *at = buffer.data<std::int32_t>();
+        const auto *xyz = cloud.data<float>();
+        const std::size_t count = cloud.rows();
+        {
+            nb::gil_scoped_release release;
+            Surface surface(options_);
+            surface.set_points(xyz, count);
+            for (std::size_t g = 0; g < buffer.rows(); ++g, at += 4) {
+                rows.write(g, surface);
+                feed_to(surface, g, at);
+            }
+        }
+        return rows.objects();
+    }
+
+  private:
+    static std::size_t checked(const char *name, std::int64_t count) {
+        if (count < 0 || count > (1 << 16))
+            throw std::invalid_argument(std::string(name) + " is " + std::to_string(count) + "; 0 to 65536 is expected");
+        return static_cast<std::size_t>(count);
+    }
+
+    static void feed_to(Surface &surface, std::size_t row, const std::int32_t *group) {
+        if (group[0] < 0 || group[0] == std::int32_t(Group::end)) return;
+        if (group[0] > std::int32_t(Group::end))
+            throw std::invalid_argument("group " + std::to_string(row) + ": there is no kind " +
+                                        std::to_string(group[0]));
+        if (const char *reason = surface.feed(Group(group[0]), group[1], group[2], group[3]))
+            throw std::invalid_argument("group " + std::to_string(row) + ": " + reason);
+    }
+
+    Surface &surface(std::size_t b) {
+        if (b >= surfaces_.size())
+            throw std::invalid_argument("surface " + std::to_string(b) + " of " + std::to_string(surfaces_.size()));
+        return surfaces_[b];
+    }
+
+    SurfaceOptions options_;
+    std::vector<Surface> surfaces_;
+};
+
+}  // namespace
+
+void bind_surface(nb::module_ &m) {
+    nb::class_<SurfaceBatch>(m, "SurfaceBatch")
+        .def(nb::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, float>(), "batch_size"_a,
+             "discrete_bins"_a, "near"_a, "spread"_a, "cover"_a)
+        .def("reset", &SurfaceBatch::reset, "surface"_a)
+        .def("set_points", &SurfaceBatch::set_points, "surface"_a, "points"_a)
+        .def("feed", &SurfaceBatch::feed, "groups"_a)
+        .def("shown", &SurfaceBatch::shown)
+        .def("replay", &SurfaceBatch::replay, "groups"_a, "points"_a);
+}
+
+}  // namespace meto::py

@@ -1,0 +1,326 @@
+// The unfinished surface of a stream that is read a vertex group at a time: the gate that the next face attaches to, the
+// open boundary about it, and the points of the target's surface that no face covers yet. What a model that makes one
+// face a step is shown before each step.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "meto/backend.hpp"
+#include "meto/quantise.hpp"
+#include "meto/triangle.hpp"
+
+namespace meto {
+
+// A group is an op and a vertex: L and R a face each, BOM, second and third the three of a sub-mesh's first face.
+enum class Group : std::int32_t { left, right, bom, second, third, end };
+
+// What the next group may be: the first of all, any turn or an end, or the rest of a first face.
+enum class Phase : std::int32_t { start, turn, second, third };
+
+constexpr Packed no_vertex = ~Packed(0);
+
+// Half edges that wait for a twin, by vertex: which vertices they lead to, and which lead here.
+class OpenEdges {
+  public:
+    void clear() {
+        index_.clear();
+        nodes_.clear();
+        count_ = 0;
+    }
+    std::size_t size() const { return count_; }
+
+    void add_face(Packed a, Packed b, Packed c) {
+        add_edge(a, b);
+        add_edge(b, c);
+        add_edge(c, a);
+    }
+
+    // The vertex w of the newest open half edge v -> w (ahead) or w -> v, other than `except`.
+    Packed neighbour(Packed v, bool ahead, Packed except) const {
+        const auto found = index_.find(v);
+        if (found == index_.end()) return no_vertex;
+        const auto &list = ahead ? nodes_[found->second].to : nodes_[found->second].from;
+        for (auto w = list.rbegin(); w != list.rend(); ++w)
+            if (*w != except) return *w;
+        return no_vertex;
+    }
+
+  private:
+    struct Node {
+        std::vector<Packed> to, from;
+    };
+
+    void add_edge(Packed a, Packed b) {
+        Node &tail = node(a);
+        if (remove(tail.from, b)) {  // b -> a waited: the two are twins
+            remove(node(b).to, a);
+            --count_;
+            return;
+        }
+        tail.to.push_back(b);
+        node(b).from.push_back(a);
+        ++count_;
+    }
+    Node &node(Packed v) {
+        const auto [at, is_new] = index_.try_emplace(v, nodes_.size());
+        if (is_new) nodes_.emplace_back();
+        return nodes_[at->second];
+    }
+    static bool remove(std::vector<Packed> &list, Packed v) {
+        for (std::size_t i = list.size(); i-- > 0;)
+            if (list[i] == v) {
+                list.erase(list.begin() + std::ptrdiff_t(i));
+                return true;
+            }
+        return false;
+    }
+
+    std::unordered_map<Packed, std::size_t> index_;
+    std::vector<Node> nodes_;
+    std::size_t count_ = 0;
+};
+
+struct Point {
+    float x, y, z;
+};
+
+inline Point operator-(Point a, Point b) { return {a.x - b.x, a.y - b.y, a.z - b.z}; }
+inline Point operator+(Point a, Point b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
+inline Point operator*(float s, Point a) { return {s * a.x, s * a.y, s * a.z}; }
+inline float dot(Point a, Point b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
+
+// Squared distance from p to the triangle a, b, c, by the regions of its plane (Ericson 2004, section 5.1.5).
+inline float squared_distance(Point p, Point a, Point b, Point c) {
+    const auto to = [p](Point q) { return dot(p - q, p - q); };
+    const Point ab = b - a, ac = c - a, ap = p - a;
+    const float d1 = dot(ab, ap), d2 = dot(ac, ap);
+    if (d1 <= 0 && d2 <= 0) return to(a);
+    const Point bp = p - b;
+    const float d3 = dot(ab, bp), d4 = dot(ac, bp);
+    if (d3 >= 0 && d4 <= d3) return to(b);
+    const float vc = d1 * d4 - d3 * d2;
+    if (vc <= 0 && d1 >= 0 && d3 <= 0) return to(a + (d1 / (d1 - d3)) * ab);
+    const Point cp = p - c;
+    const float d5 = dot(ab, cp), d6 = dot(ac, cp);
+    if (d6 >= 0 && d5 <= d6) return to(c);
+    const float vb = d5 * d2 - d1 * d6;
+    if (vb <= 0 && d2 >= 0 && d6 <= 0) return to(a + (d2 / (d2 - d6)) * ac);
+    const float va = d3 * d6 - d5 * d4;
+    if (va <= 0 && d4 >= d3 && d5 >= d6) return to(b + ((d4 - d3) / ((d4 - d3) + (d5 - d6))) * (c - b));
+    const float sum = va + vb + vc;
+    return sum > 0 ? to(a + (vb / sum) * ab + (vc / sum) * ac) : to(a);
+}
+
+// The points of a surface that no face has come near to.
+class Uncovered {
+  public:
+    // count points (x, y, z each). They are kept in y-z-x order, the order in which sub-meshes begin.
+    void set(const float *points, std::size_t count) {
+        order_.resize(count);
+        for (std::size_t i = 0; i < count; ++i) order_[i] = std::int32_t(i);
+        const auto key = [points](std::int32_t i, int axis) { return points[3 * std::size_t(i) + std::size_t(axis)]; };
+        std::sort(order_.begin(), order_.end(), [&](std::int32_t a, std::int32_t b) {
+            for (int axis : {1, 2, 0})
+                if (key(a, axis) != key(b, axis)) return key(a, axis) < key(b, axis);
+            return a < b;
+        });
+        total_ = count;
+        for (std::vector<float> *axis : {&x_, &y_, &z_}) axis->resize(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            const float *at = points + 3 * std::size_t(order_[i]);
+            x_[i] = at[0], y_[i] = at[1], z_[i] = at[2];
+        }
+    }
+    std::size_t size() const { return order_.size(); }
+    float share() const { return total_ ? float(size()) / float(total_) : 0.0f; }
+
+    // Drops the points within `distance` of a face.
+    void cover(Point a, Point b, Point c, float distance) {
+        const auto [x0, x1] = std::minmax({a.x, b.x, c.x});
+        const auto [y0, y1] = std::minmax({a.y, b.y, c.y});
+        const auto [z0, z1] = std::minmax({a.z, b.z, c.z});
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < size(); ++i) {
+            const Point p{x_[i], y_[i], z_[i]};
+            const bool near = p.x >= x0 - distance && p.x <= x1 + distance && p.y >= y0 - distance &&
+                              p.y <= y1 + distance && p.z >= z0 - distance && p.z <= z1 + distance;
+            if (near && squared_distance(p, a, b, c) <= distance * distance) continue;
+            x_[kept] = p.x, y_[kept] = p.y, z_[kept] = p.z, order_[kept] = order_[i];
+            ++kept;
+        }
+        order_.resize(kept);
+    }
+
+    // Indices of the `count` points nearest to `to`, nearest first; -1 where there are fewer.
+    void nearest(Point to, std::size_t count, std::int32_t *out) {
+        distances_.resize(size());
+        for (std::size_t i = 0; i < size(); ++i) {
+            const float dx = x_[i] - to.x, dy = y_[i] - to.y, dz = z_[i] - to.z;
+            distances_[i] = dx * dx + dy * dy + dz * dz;
+        }
+        heap_.clear();
+        float worst = std::numeric_limits<float>::infinity();
+        for (std::size_t i = 0; i < size(); ++i) {
+            if (!(distances_[i] < worst)) continue;
+            if (heap_.size() == count) {
+                std::pop_heap(heap_.begin(), heap_.end());
+                heap_.pop_back();
+            }
+            heap_.emplace_back(distances_[i], order_[i]);
+            std::push_heap(heap_.begin(), heap_.end());
+            if (heap_.size() == count) worst = heap_.front().first;
+        }
+        std::sort_heap(heap_.begin(), heap_.end());
+        for (std::size_t k = 0; k < count; ++k) out[k] = k < heap_.size() ? heap_[k].second : -1;
+    }
+
+    // Indices of `count` points spread evenly over the uncovered ones in y-z-x order, the lowest first.
+    void spread(std::size_t count, std::int32_t *out) const {
+        for (std::size_t k = 0; k < count; ++k)
+            out[k] = size() < count ? (k < size() ? order_[k] : -1) : order_[k * size() / count];
+    }
+
+  private:
+    std::size_t total_ = 0;
+    std::vector<std::int32_t> order_;
+    std::vector<float> x_, y_, z_, distances_;
+    std::vector<std::pair<float, std::int32_t>> heap_;
+};
+
+// How much of the points is shown at each step, and when a point counts as covered.
+struct SurfaceOptions {
+    int bins;
+    std::size_t near;    // points nearest to each of the two edges that the next face may attach to
+    std::size_t spread;  // points spread over all that is uncovered
+    float cover;         // distance from a face within which a point is covered
+
+    std::size_t points() const { return 2 * near + spread; }
+};
+
+// Columns of what is shown: the gate's three vertices, then the boundary's neighbours of its left edge (one behind the
+// end, one ahead of the tip) and of its right edge (one ahead of the start, one behind the tip).
+constexpr std::size_t gate_columns = 9, neighbour_columns = 12;
+
+class Surface {
+  public:
+    explicit Surface(SurfaceOptions options) : options_(options) {}
+
+    void set_points(const float *points, std::size_t count) { uncovered_.set(points, count); }
+
+    void reset() {
+        phase_ = Phase::start;
+        open_.clear();
+        uncovered_.set(nullptr, 0);
+        gate_ = {no_vertex, no_vertex, no_vertex};
+    }
+
+    Phase phase() const { return phase_; }
+    std::size_t open_edges() const { return open_.size(); }
+    float uncovered() const { return uncovered_.share(); }
+
+    // Why the group is refused, or null. Coordinates are on the grid.
+    const char *feed(Group kind, int x, int y, int z) {
+        const bool fits = phase_ == Phase::start    ? kind == Group::bom
+                          : phase_ == Phase::second ? kind == Group::second
+                          : phase_ == Phase::third  ? kind == Group::third
+                                                    : kind <= Group::bom;
+        if (!fits) return "a group of another kind is expected";
+        const auto outside = [this](int q) { return q < 0 || q >= options_.bins; };
+        if (outside(x) || outside(y) || outside(z)) return "the vertex is outside the grid";
+        take(kind, pack(std::uint32_t(x), std::uint32_t(y), std::uint32_t(z)));
+        return nullptr;
+    }
+
+    void gate(std::int32_t *out) const {
+        for (Packed v : gate_) out = write(v, out);
+    }
+    void neighbours(std::int32_t *out) const {
+        const auto [tip, start, end] = gate_;
+        const bool turn = phase_ == Phase::turn;
+        out = write(turn ? open_.neighbour(end, false, start) : second_behind(), out);
+        out = write(turn ? open_.neighbour(tip, true, start) : third_ahead(), out);
+        out = write(turn ? open_.neighbour(start, true, end) : no_vertex, out);
+        write(turn ? open_.neighbour(tip, false, end) : no_vertex, out);
+    }
+
+    // Where the next group's points are looked for: the middles of the two edges, or the vertices there are.
+    std::array<Point, 2> anchors() const {
+        const auto [tip, start, end] = gate_;
+        switch (phase_) {
+        case Phase::turn: return {middle(tip, end), middle(tip, start)};
+        case Phase::second: return {point(tip), point(tip)};
+        case Phase::third: return {point(tip), point(start)};
+        default: return {Point{0, -1, 0}, Point{0, -1, 0}};
+        }
+    }
+    // (2 * near + spread) indices of points.
+    void points(std::int32_t *out) {
+        for (const Point &anchor : anchors()) {
+            uncovered_.nearest(anchor, options_.near, out);
+            out += options_.near;
+        }
+        uncovered_.spread(options_.spread, out);
+    }
+
+  private:
+    // Of a first face (tip, start, end) whose tip is known: its edge tip -> start may close an open one that leads to
+    // the tip; with the start known as well, the edge start -> end one that leads to start, end -> tip one from the tip.
+    Packed second_behind() const {
+        if (phase_ == Phase::second) return open_.neighbour(gate_[0], false, no_vertex);
+        return phase_ == Phase::third ? open_.neighbour(gate_[1], false, gate_[0]) : no_vertex;
+    }
+    Packed third_ahead() const {
+        if (phase_ == Phase::second) return open_.neighbour(gate_[0], true, no_vertex);
+        return phase_ == Phase::third ? open_.neighbour(gate_[0], true, gate_[1]) : no_vertex;
+    }
+
+    void take(Group kind, Packed v) {
+        switch (kind) {
+        case Group::bom:
+            gate_ = {v, no_vertex, no_vertex};
+            phase_ = Phase::second;
+            return;
+        case Group::second:
+            gate_[1] = v;
+            phase_ = Phase::third;
+            return;
+        case Group::third: gate_[2] = v; break;
+        case Group::left: gate_ = {v, gate_[0], gate_[2]}; break;
+        default: gate_ = {v, gate_[1], gate_[0]}; break;
+        }
+        phase_ = Phase::turn;
+        const auto [tip, start, end] = gate_;
+        open_.add_face(tip, start, end);
+        uncovered_.cover(point(tip), point(start), point(end), options_.cover);
+    }
+
+    Point point(Packed v) const {
+        const float bins = float(options_.bins);
+        return {dequantise(unpack_x(v), bins), dequantise(unpack_y(v), bins), dequantise(unpack_z(v), bins)};
+    }
+    Point middle(Packed a, Packed b) const { return 0.5f * (point(a) + point(b)); }
+
+    static std::int32_t *write(Packed v, std::int32_t *out) {
+        const bool some = v != no_vertex;
+        *out++ = some ? unpack_x(v) : -1;
+        *out++ = some ? unpack_y(v) : -1;
+        *out++ = some ? unpack_z(v) : -1;
+        return out;
+    }
+
+    SurfaceOptions options_;
+    Phase phase_ = Phase::start;
+    OpenEdges open_;
+    Uncovered uncovered_;
+    std::array<Packed, 3> gate_{no_vertex, no_vertex, no_vertex};
+};
+
+}  // namespace meto

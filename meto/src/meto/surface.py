@@ -1,0 +1,125 @@
+"""Unfinished surfaces: what is known before each face is made, for models that make one face a step.
+
+A stream of LR_ABSCO tokens is cut into groups (kind, x, y, z), kinds LEFT, RIGHT, BOM, SECOND, THIRD and END: L and R
+with their vertex are a group each, BOM and its three vertices three groups, and one ends the stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from meto import _core
+
+LEFT, RIGHT, BOM, SECOND, THIRD, END = range(6)
+NUM_KINDS = 6
+START_PHASE, TURN_PHASE, SECOND_PHASE, THIRD_PHASE = range(4)
+NUM_PHASES = 4
+NUM_SPECIAL = 3  # of LR_ABSCO: coordinate q is token q + 3
+
+
+class Shown(NamedTuple):
+    """What is known before each of R steps.
+
+    phase: (R,) int32, START_PHASE (only BOM may come), TURN_PHASE (L, R, BOM or the end), SECOND_PHASE, THIRD_PHASE
+    open_edges: (R,) int32 half edges that have no twin yet
+    gate: (R, 9) int32 the face that the next one attaches to, (tip, start, end) on the grid, x, y, z each; in the
+        phases SECOND and THIRD the vertices of a first face that are known; -1 where there is none
+    neighbours: (R, 12) int32 vertices of the open boundary at which the next face would close it: two for L (behind
+        the end, ahead of the tip), two for R (ahead of the start, behind the tip); in the phases SECOND and THIRD the
+        first two for the vertex to come; -1 where there is none
+    points: (R, 2 * near + spread) int32 indices of points that no face covers: those nearest to the edge that L
+        attaches to, to R's edge (to the vertices known, in the phases SECOND and THIRD), and some spread over all, from
+        the lowest in y-z-x order; -1 where there are fewer
+    uncovered: (R,) float32 share of the points that no face covers
+    """
+
+    phase: np.ndarray
+    open_edges: np.ndarray
+    gate: np.ndarray
+    neighbours: np.ndarray
+    points: np.ndarray
+    uncovered: np.ndarray
+
+
+class SurfaceBatch:
+    """B unfinished surfaces in lock-step.
+
+    discrete_bins: of the grid.
+    near, spread: points that are shown, see `Shown`.
+    cover: a point is covered by a face that is no farther away, in the frame of [-1, 1].
+    Raises ValueError for numbers that are out of range.
+    """
+
+    def __init__(
+        self, batch_size: int, discrete_bins: int, near: int = 16, spread: int = 16, cover: float = 0.03
+    ) -> None:
+        self._surfaces = _core.SurfaceBatch(batch_size, discrete_bins, near, spread, cover)
+        self.batch_size, self.num_points = batch_size, 2 * near + spread
+
+    def begin(self, surface: int, points: Any = None) -> None:
+        """Begin a surface anew, with the points (N, 3) of its target, in [-1, 1], or none."""
+        self._surfaces.reset(surface)
+        if points is not None:
+            self._surfaces.set_points(surface, points)
+
+    def feed(self, groups: Any) -> None:
+        """Take a group (kind, x, y, z) for each surface, (B, 4); a kind of -1 or END feeds nothing.
+
+        Raises ValueError for one that may not come next; those before it have been taken.
+        """
+        self._surfaces.feed(groups)
+
+    def shown(self) -> Shown:
+        """What is known now, a row a surface."""
+        return self._tidy(self._surfaces.shown())
+
+    def replay(self, groups: Any, points: Any = None) -> Shown:
+        """What is known before each group (G, 4) of a whole stream, whose target has the points (N, 3), or none.
+
+        The surfaces of this batch stay as they are. Raises ValueError for a group that may not come where it does.
+        """
+        cloud = np.zeros((0, 3), np.float32) if points is None else points
+        return self._tidy(self._surfaces.replay(groups, cloud))
+
+    def _tidy(self, arrays: tuple[np.ndarray, ...]) -> Shown:
+        shown = Shown(*arrays)
+        return shown if self.num_points else shown._replace(points=shown.points[:, :0])
+
+
+def to_groups(tokens: Any) -> np.ndarray:
+    """Groups (G, 4) int32 of a well-formed stream of LR_ABSCO tokens (T,), END last; its coordinates are 0.
+
+    Raises ValueError where the number of tokens cannot be.
+    """
+    tokens = np.asarray(tokens, np.int64).reshape(-1)
+    is_bom = tokens == BOM
+    is_op = tokens < NUM_SPECIAL
+    # A group begins at each op, and at the fourth and seventh token after BOM, whose vertices have no op of their own.
+    kinds = np.where(is_op, tokens, -1)
+    for offset, kind in ((4, SECOND), (7, THIRD)):
+        at = np.flatnonzero(is_bom) + offset
+        if len(at) and at[-1] >= len(tokens):
+            raise ValueError(f"{len(tokens)} tokens end inside the face that begins at {at[-1] - offset}")
+        kinds[at] = np.where(kinds[at] < 0, kind, -2)
+    begins = np.flatnonzero(kinds >= 0)
+    first = begins + (kinds[begins] <= BOM)  # of the coordinates
+    if (kinds == -2).any() or (len(first) and first[-1] + 3 != len(tokens)) or (np.diff(first) < 3).any():
+        raise ValueError(f"{len(tokens)} tokens are no whole vertex groups")
+    groups = np.zeros((len(begins) + 1, 4), np.int32)
+    groups[:-1, 0] = kinds[begins]
+    if len(first):
+        groups[:-1, 1:] = tokens[first[:, None] + np.arange(3)] - NUM_SPECIAL
+    groups[-1, 0] = END
+    return groups
+
+
+def to_tokens(groups: Any) -> np.ndarray:
+    """The LR_ABSCO tokens (T,) int32 of groups (G, 4); END writes nothing."""
+    groups = np.asarray(groups).reshape(-1, 4)
+    groups = groups[groups[:, 0] < END]
+    rows = np.concatenate([groups[:, :1], groups[:, 1:] + NUM_SPECIAL], axis=1)
+    wanted = np.ones(rows.shape, bool)
+    wanted[:, 0] = groups[:, 0] <= BOM
+    return rows[wanted].astype(np.int32)
