@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.txt' -o -name '*.toml' -o -path 'meto/src/*' \) 2>/dev/null | grep -v -e __pycache__ -e egg-info)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check format bench fuzz clean
+.PHONY: help setup setup-dev demo evaluate test check format bench fuzz clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,10 @@ setup-dev: $(VENV)/.installed-dev  ## ... and what tests and linters need
 demo: setup  ## generate meshes from examples/ with the weights that ship, and a picture of them
 	$(BIN)/python infer.py ArAE-tiny --resume pretrained/ArAE-tiny --test_path examples --workspace workspace_demo
 	$(BIN)/python infer_dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --test_path examples/images --workspace workspace_demo/images
+
+evaluate: setup  ## measure the weights that ship on procedural shapes that no training has seen: workspace_evaluate/report.html
+	$(BIN)/python evaluate.py ArAE-tiny shapes:100 --max_faces 200 --resume pretrained/ArAE-tiny --workspace workspace_evaluate \
+	  --json workspace_evaluate/figures.json --report workspace_evaluate/report.html --picture workspace_evaluate/grid.png
 
 test: setup-dev  ## run the tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -q

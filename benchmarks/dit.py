@@ -27,6 +27,7 @@ sys.path[0] = str(Path(__file__).parents[1])  # not this folder: meto.py in it i
 from core import cli
 from core.config import PRESETS, Config
 from core.data.mesh import Mesh, clean, list_inputs, load, normalize, sample_surface
+from core.data.metrics import chamfer
 from core.data.render import contact_sheet, render, save_image
 from core.data.shapes import make_shape
 from core.data.views import TEST_VIEW
@@ -36,7 +37,6 @@ from core.model.arae import ArAE
 from core.model.diffusion import LatentDiffusion
 from core.tokens import Tokenizer
 from core.training.dit_task import clips_samples, load_diffusion
-from core.training.evaluation import chamfer
 from core.training.weights import load_weights
 
 SHAPES_SEED = 2**32  # training uses --seed, its test split --seed + 2^31

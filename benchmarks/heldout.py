@@ -25,11 +25,11 @@ from core.config import PRESETS, Config
 from core.data.batch import collate
 from core.data.dataset import MeshDataset, Sample
 from core.data.mesh import Mesh, clean, list_inputs, load, normalize
+from core.data.metrics import chamfer
 from core.data.sources import PackedMeshes
 from core.inference.generator import MeshGenerator
 from core.model.arae import ArAE
 from core.tokens import Tokenizer
-from core.training.evaluation import chamfer
 from core.training.weights import load_weights
 
 BATCH = 10

@@ -13,6 +13,7 @@ ALLOWED = {
     "core.model": {"core.groups", "core.tokens", "meto"},
     "core.data": {"core.groups", "core.tokens", "meto"},
     "core.inference": {"core.model", "core.data", "core.groups", "core.tokens"},
+    "core.evaluation": {"core.data", "core.inference"},
     "core.training": {"core.model", "core.data", "core.groups", "core.tokens", "core.inference", "core.cli"},
     "core.config": {"core.groups", "core.tokens", "core.model", "core.data", "core.training", "core.inference"},
     "core.cli": set(),

@@ -208,11 +208,17 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> np.ndarr
     Of a point cloud: its own points, none twice before each is there once.
     Raises ValueError for a surface without area.
     """
-    vertices, faces = np.asarray(mesh.vertices, np.float32), mesh.faces
     if mesh.is_points:
+        vertices = np.asarray(mesh.vertices, np.float32)
         rounds = -(-count // len(vertices))
         picks = np.concatenate([rng.permutation(len(vertices)) for _ in range(rounds)])
         return vertices[picks[:count]]
+    return sample_faces(mesh, count, rng)[0]
+
+
+def sample_faces(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The points that `sample_surface` takes of a mesh with faces, and (count,) the face that each lies on."""
+    vertices, faces = np.asarray(mesh.vertices, np.float32), mesh.faces
     a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
     u, v = b - a, c - a  # (F, 3)
     cumulative = np.cumsum(lengths(cross(u, v)), dtype=np.float64)
@@ -221,7 +227,7 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> np.ndarr
     face = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
     face = np.minimum(face, len(faces) - 1)  # rounding can reach the end
     root, share = np.sqrt(rng.random((count, 1), np.float32)), rng.random((count, 1), np.float32)
-    return a[face] + root * ((1 - share) * u[face] + share * v[face])
+    return a[face] + root * ((1 - share) * u[face] + share * v[face]), face
 
 
 # ---------------------------------------------------------------------------------------------------------------------

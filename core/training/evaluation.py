@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from core.data.batch import Batch
-from core.data.mesh import Mesh, finish, sample_surface
+from core.data.mesh import Mesh, finish
+from core.data.metrics import chamfer
 from core.model.arae import ArAE, ArAEOutput
 from core.model.generate import SamplingConfig, generate
 from core.tokens import ID_OFFSET, PAD, Tokenizer
 from meto.surface import to_tokens
 
 PICTURE_SIZE = 320  # pixels
-CHAMFER_POINTS = 2048
 # Budget of a generated mesh: that of the longest true one of its batch, and some.
 BUDGET_FACTOR, BUDGET_SPARE = 1.25, 32
 
@@ -87,14 +87,6 @@ def compare(made: Sequence[Made], truth: Sequence[Mesh]) -> dict[str, tuple[floa
         "generated_faces_ratio": (sum(len(a.faces) / len(b.faces) for a, b in pairs), len(pairs)),
         "generated_chamfer": (sum(chamfer(a, b) for a, b in pairs), len(pairs)),
     }
-
-
-def chamfer(a: Mesh, b: Mesh) -> float:
-    """Mean distance from a point of either surface to the nearest of the other, from 2048 points of each."""
-    from scipy.spatial import cKDTree
-
-    p, q = (sample_surface(mesh, CHAMFER_POINTS, np.random.default_rng(0)) for mesh in (a, b))
-    return float((cKDTree(q).query(p)[0].mean() + cKDTree(p).query(q)[0].mean()) / 2)
 
 
 def draw_sheet(rows: Sequence[dict[str, Mesh]]) -> np.ndarray:

@@ -1,0 +1,295 @@
+"""evaluate.py from the command line's words to figures, page and pictures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from known import cube, join, square
+from PIL import Image
+
+import evaluate
+from core import cli
+from core.data.mesh import Mesh, save
+from core.evaluation.options import EvaluateConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+OFFSET = np.array([40.0, -3.0, 8.0])
+FAST = ("--points", 500, "--train", "none")
+
+
+def blocks() -> dict[str, Mesh]:
+    """References of 12 faces, each with other sides, far from the origin."""
+    sides = {"a": (1, 1, 1), "b": (1, 2, 1), "c": (3, 1, 1), "d": (1, 1, 0.2)}
+    return {name: Mesh(cube().vertices * side + OFFSET, cube().faces) for name, side in sides.items()}
+
+
+@pytest.fixture
+def folders(tmp_path) -> tuple[Path, Path]:
+    """(generated, references): the second with four meshes, the first empty."""
+    generated, references = tmp_path / "out", tmp_path / "references"
+    generated.mkdir()
+    references.mkdir()
+    for name, mesh in blocks().items():
+        save(references / f"{name}.obj", mesh)
+    return generated, references
+
+
+def run(monkeypatch, *words: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, words)])
+    return cli.run(evaluate.main)
+
+
+def figures(monkeypatch, tmp_path, *words: object, code: int = 0) -> dict:
+    assert run(monkeypatch, *words, "--json", tmp_path / "figures.json") == code
+    return json.loads((tmp_path / "figures.json").read_text())
+
+
+def write_records(folder: Path, *records: dict) -> None:
+    lines = [json.dumps({"repeat": 0, "num_faces": 200, "finished": True, **record}) for record in records]
+    (folder / "results.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_meshes_equal_to_their_references(folders, tmp_path, monkeypatch, capsys):
+    generated, references = folders
+    for name, mesh in blocks().items():
+        save(generated / f"{name}_0_200f.ply", mesh)
+        save(generated / f"{name}_pc.obj", Mesh(mesh.vertices, np.zeros((0, 3), np.int32)))
+    write_records(generated, *({"name": name, "mesh": f"{name}_0_200f.ply", "ending": "eos"} for name in blocks()))
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST[:2], "--train", "shapes:4")
+    assert found["finished"] == found["better_than_nearest"] == 1
+    assert found["chamfer_median"] == found["face_count_error_median"] == 0
+    assert found["references"] == found["samples"] == found["samples_with_a_mesh"] == 4
+    made = found["metrics"]["generated"]
+    assert made["watertight"]["value"] == 1
+    assert made["with_intersecting_faces"]["value"] == 0
+    assert 0 < found["metrics"]["reference"]["chamfer"]["median"]["value"] < 0.04  # what sampling costs
+    assert found["metrics"]["decimated"]["faces_median"]["value"] == 12
+    assert found["metrics"]["nearest"]["chamfer"]["median"]["value"] > 0.02
+    assert "median Chamfer distance" in capsys.readouterr().out
+
+
+def test_figures_are_the_same_again(folders, tmp_path, monkeypatch):
+    generated, references = folders
+    for name, mesh in blocks().items():
+        save(generated / f"{name}.ply", Mesh(mesh.vertices + 0.05, mesh.faces))
+    found = [figures(monkeypatch, tmp_path, generated, references, *FAST) for _ in range(2)]
+    assert found[0] == found[1]
+    assert 0 < found[0]["chamfer_median"] < 0.05
+
+
+def test_failures_count_against(folders, tmp_path, monkeypatch, capsys):
+    generated, references = folders
+    shapes = blocks()
+    save(generated / "a_0_200f.ply", shapes["a"])
+    save(generated / "b_0_200f.ply", shapes["b"])
+    (generated / "c_0_200f.ply").write_bytes(b"no ply")
+    write_records(
+        generated,
+        {"name": "a", "mesh": None, "error": "an older attempt"},
+        {"name": "a", "mesh": "a_0_200f.ply"},  # the newest line counts
+        {"name": "b", "mesh": "b_0_200f.ply", "finished": False, "ending": "tokens"},
+        {"name": "c", "mesh": "c_0_200f.ply"},
+        {"name": "elsewhere", "mesh": None, "error": "no reference of this name"},
+    )
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST, code=1)
+    assert found["finished"] == 0.25
+    assert found["samples"] == 4
+    assert found["samples_with_a_mesh"] == 2
+    assert found["failures"] == {"cannot be read": 1, "no result": 1}
+    rows = {row["name"]: row for row in found["meshes"]}
+    assert rows["c"]["chamfer"] == rows["d"]["chamfer"] == rows["d"]["face_count_error"] == 1
+    assert rows["d"]["f_score_1"] == 0
+    assert found["chamfer_median"] == pytest.approx(0.5)  # of 0, 0, 1, 1
+    assert found["metrics"]["generated"]["meshes"] == 2
+    assert [skipped["file"] for skipped in found["skipped"]] == ["c_0_200f.ply"]
+    out = capsys.readouterr().out
+    assert "skipped" in out
+    assert "counted as failures: 1 references: d" in out
+
+
+def test_interrupted_and_failed_records(folders, tmp_path, monkeypatch):
+    generated, references = folders
+    save(generated / "a_0_200f.ply", blocks()["a"])
+    save(generated / "b_0_200f.ply", blocks()["b"])
+    save(generated / "d_1_200f.ply", blocks()["d"])
+    write_records(
+        generated,
+        {"name": "a", "mesh": "a_0_200f.ply", "partial": True, "finished": False},
+        {"name": "b", "mesh": "b_0_200f.ply", "input": str(references / "b.obj")},
+        {"name": "c", "mesh": None, "error": "no face was generated", "finished": False},
+        {"name": "d", "mesh": None, "repeat": 0, "finished": True},  # another repetition was kept
+        {"name": "d", "mesh": "d_1_200f.ply", "repeat": 1},
+    )
+    with open(generated / "results.jsonl", "a") as file:
+        file.write('{"name": "c", "repe')
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST)
+    assert found["finished"] == 0.5
+    assert found["samples"] == 4
+    assert found["failures"] == {"interrupted before its end": 1, "no face was generated": 1}
+    assert any("line 6 is passed over" in note for note in found["notes"])
+
+
+def test_without_records_endings_are_not_known(folders, tmp_path, monkeypatch, capsys):
+    generated, references = folders
+    for name, mesh in blocks().items():
+        save(generated / f"{name}.stl", mesh)
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST)
+    assert found["finished"] is None
+    assert found["better_than_nearest"] is None
+    assert found["metrics"]["generated"]["watertight"]["value"] == 1
+    assert "finished: not known" in capsys.readouterr().out
+    write_records(generated, {"name": "a", "mesh": "a.stl"})
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST)
+    assert found["finished"] == 0.25  # the records are silent about the others
+
+
+def test_repetitions_counts_and_diversity(folders, tmp_path, monkeypatch):
+    generated, references = folders
+    for name, mesh in blocks().items():
+        for repeat in (0, 1):
+            save(generated / f"{name}_{repeat}_100f.ply", Mesh(mesh.vertices + [0, repeat * 0.5, 0], mesh.faces))
+        save(generated / f"{name}_0_-1f.ply", join(mesh, square()))
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST)
+    assert found["samples"] == 12
+    assert list(found["by_faces_asked_for"]) == ["unknown", "100"]
+    assert found["by_faces_asked_for"]["100"]["samples"] == 8
+    assert found["by_faces_asked_for"]["100"]["error_against_asked_for_median"] == pytest.approx(0.88)
+    assert found["by_faces_asked_for"]["unknown"]["faces_median"] == 14
+    assert found["by_reference_faces"]["to 50"]["samples"] == 12
+    assert 0.02 < found["diversity"]["value"] < 0.5
+    assert found["diversity"]["count"] == 4
+
+
+def test_meshes_in_another_frame(folders, tmp_path, monkeypatch, capsys):
+    generated, references = folders
+    for name, mesh in blocks().items():
+        save(generated / f"{name}.obj", Mesh((mesh.vertices - OFFSET) * 0.1, mesh.faces))
+    apart = figures(monkeypatch, tmp_path, generated, references, *FAST)
+    assert apart["chamfer_median"] > 5
+    assert "--align box" in capsys.readouterr().out
+    aligned = figures(monkeypatch, tmp_path, generated, references, *FAST, "--align", "box")
+    assert aligned["chamfer_median"] < 0.04
+    assert not aligned["notes"]
+
+
+def test_bad_references_and_limits(folders, tmp_path, monkeypatch, capsys):
+    generated, references = folders
+    for name, mesh in blocks().items():
+        save(generated / f"{name}.ply", mesh)
+    (references / "broken.obj").write_text("f 1 2 3\n")
+    save(references / "cloud.ply", Mesh(np.random.default_rng(0).random((9, 3)), np.zeros((0, 3), np.int32)))
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST, code=1)
+    assert found["references"] == 4
+    assert [skipped["file"] for skipped in found["skipped"]] == ["broken.obj"]
+    assert "cloud.ply: has points but no faces" in capsys.readouterr().out
+    assert figures(monkeypatch, tmp_path, generated, references, *FAST, "--limit", 2)["references"] == 2
+    save(references / "b.obj", join(blocks()["b"], square()))
+    (references / "broken.obj").unlink()
+    assert figures(monkeypatch, tmp_path, generated, references, *FAST, "--max_faces", 12)["references"] == 3
+
+
+def test_page_and_picture(folders, tmp_path, monkeypatch):
+    generated, references = folders
+    for name, mesh in list(blocks().items())[:3]:
+        save(generated / f"{name}.ply", Mesh(mesh.vertices + [0, 0.2, 0], mesh.faces))
+    page, picture = tmp_path / "new" / "page.html", tmp_path / "grid.png"
+    words = (generated, references, "--points", 500, "--train", "shapes:3", "--report", page, "--report_rows", 1)
+    assert run(monkeypatch, *words, "--picture", picture, "--first", 2) == 0
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert text.count("class=mesh>") == 2
+    assert text.index("The worst 1 of 4") < text.index("class=none>no result") < text.index("The best 1 of 4")
+    assert text.count("data:image/png;base64,") == 3 + 4  # points, truth, nearest; and generated
+    assert "http" not in text.replace("http-equiv", "")
+    width, height = Image.open(picture).size
+    assert width > 3 * height  # two inputs of three pictures each, in one row
+
+
+def test_sets_without_pairs(folders, tmp_path, monkeypatch):
+    generated, references = folders
+    for k, mesh in enumerate(blocks().values()):
+        save(generated / f"sample{k}.ply", mesh)
+    assert run(monkeypatch, generated, references, *FAST) == 1  # no names in common
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST, "--set_metrics", "--set_points", 128)
+    assert found["set_metrics"]["coverage"] == 1
+    assert found["set_metrics"]["meshes"] == 4
+    assert found["chamfer_median"] is None
+    assert found["metrics"]["generated"]["watertight"]["value"] == 1
+    for name, mesh in blocks().items():
+        save(generated / f"{name}.ply", mesh)
+    paired = figures(monkeypatch, tmp_path, generated, references, *FAST, "--set_metrics", "--set_points", 128)
+    assert paired["chamfer_median"] == 0
+    assert paired["set_metrics"]["mmd"] < 0.05
+
+
+def test_a_file_against_a_file(folders, tmp_path, monkeypatch):
+    _, references = folders
+    found = figures(monkeypatch, tmp_path, references / "a.obj", references / "b.obj", *FAST)
+    assert found["samples"] == 1
+    assert found["chamfer_median"] > 0.05
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["nowhere", "{references}"], "nowhere: no such file or folder"),
+        (["{generated}", "nowhere"], "nowhere: no such file or folder"),
+        (["{generated}", "{references}"], "no file in this folder"),
+        (["{references}", "{other}"], "no mesh there is named as one of"),
+        (["{references}", "{references}", "--picture", "grid.gif3"], "--picture grid.gif3"),
+        (["{references}", "{references}", "--train", "nowhere"], "nowhere: no such file or folder"),
+        (["{references}", "{references}", "--test_repeat", "3"], "--test_repeat 3: evaluate.py has no such options"),
+        (["ArAE-nano", "{references}"], "--resume is needed: the weights for ArAE-nano"),
+    ],
+)
+def test_bad_words_give_one_line(words, complaint, folders, tmp_path, monkeypatch, capsys):
+    generated, references = folders
+    (tmp_path / "other").mkdir()
+    save(tmp_path / "other" / "unlike.obj", cube())
+    places = {"generated": generated, "references": references, "other": tmp_path / "other"}
+    assert run(monkeypatch, *(word.format(**places) for word in words)) == 1
+    captured = capsys.readouterr()
+    assert complaint in captured.err
+    assert captured.err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "option", [{"points": 5}, {"set_points": 0}, {"first": 0}, {"limit": -1}, {"rotate_step": 40}, {"rotate_step": 0}]
+)
+def test_options_out_of_range(option):
+    (name,) = option
+    with pytest.raises(ValueError, match=f"--{name} {option[name]}: must be"):
+        EvaluateConfig("a", "b", **option)
+
+
+def test_a_preset_is_run_first(tmp_path, monkeypatch):
+    import torch
+    from safetensors.torch import save_file
+
+    from core.config import PRESETS
+    from core.model.arae import ArAE
+    from core.tokens import Tokenizer
+
+    config = PRESETS["ArAE-nano"][1]
+    torch.manual_seed(0)
+    weights = tmp_path / "model.safetensors"
+    save_file(ArAE(config.model, Tokenizer(config.tokenizer).vocab_size).state_dict(), weights)
+    workspace = tmp_path / "workspace"
+    words = ("ArAE-nano", "shapes:4", "--resume", weights, "--workspace", workspace, "--limit", 2, *FAST)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    stale = workspace / "generated" / "old_0_80f.ply"
+    stale.parent.mkdir(parents=True)
+    save(stale, cube())
+    found = figures(monkeypatch, tmp_path, *words, "--test_max_seq_length", 60, "--test_repeat", 2)
+    assert (found["references"], found["samples"]) == (2, 4)
+    assert len(list((workspace / "reference").glob("*.obj"))) == 2
+    assert not stale.exists()
+
+
+def test_help_says_what_it_is_for():
+    done = subprocess.run([sys.executable, "evaluate.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "GENERATED" in done.stdout
