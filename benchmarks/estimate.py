@@ -6,7 +6,8 @@ python benchmarks/estimate.py ArAE --batch_size 4
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder: meto.py in it is no package
+sys.path.pop(0)  # this folder: meto.py in it is no package
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core import cli
 from core.config import parse_cli

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder: meto.py in it is no package
+sys.path.pop(0)  # this folder: meto.py in it is no package
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core import cli
 from core.config import PRESETS, Config

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-sys.path[0] = str(Path(__file__).parents[1])  # not this folder: meto.py in it is no package
+sys.path.pop(0)  # this folder: meto.py in it is no package
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core import cli
 from core.config import ARAE_TINY, Config, with_overrides

@@ -22,6 +22,7 @@ def generate(
     prefix: np.ndarray | None = None,
     on_ids: Callable[[int, np.ndarray], None] | None = None,
     max_faces: int = 0,
+    points: np.ndarray | None = None,
 ) -> list[Generated]:
     """Generate one sequence for each row of the condition, all side by side.
 
@@ -35,6 +36,7 @@ def generate(
         prefix: (T,) ids with which each sequence begins; they count towards the budgets.
         on_ids: called now and then with the number of a row and all of its ids (T,) so far.
         max_faces: hard budget of faces; 0 is none.
+        points: (B, N, 3) that the meshes are made from, for decoders that look at them.
 
     Raises:
         ValueError: not one seed a sequence, a budget that the decoder's positions do not hold, or a prefix that
@@ -43,7 +45,7 @@ def generate(
     if len(seeds) != len(condition):
         raise ValueError(f"{len(seeds)} seeds for {len(condition)} sequences: one for each is needed")
     requests = [
-        Request(row, seed, max_new_tokens, prefix, max_faces, key=i)
+        Request(row, seed, max_new_tokens, prefix, max_faces, None if points is None else points[i], key=i)
         for i, (row, seed) in enumerate(zip(condition, seeds, strict=True))
     ]
     if not requests:

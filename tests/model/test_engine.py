@@ -168,7 +168,7 @@ def test_a_run_left_early_frees_its_slots():
 def test_without_a_condition():
     tokenizer = make()[1]
     torch.manual_seed(0)
-    decoder = MeshDecoder(DecoderConfig(64, DIM, None, 2, 4), tokenizer.vocab_size, 0).eval()
+    decoder = MeshDecoder(DecoderConfig(max_seq_length=64, hidden_dim=DIM, num_layers=2, num_heads=4), tokenizer.vocab_size, 0).eval()
     asked = [Request(torch.zeros(0, DIM), seed, 50, key=seed) for seed in range(3)]
     made = run((decoder, tokenizer), asked, slots=3)
     assert as_lists(made) == as_lists(run((decoder, tokenizer), asked))
