@@ -196,15 +196,15 @@ class MeshGenerator:
 
     def _requests(self, jobs: Iterable[Job], config: InferConfig) -> Iterator[Request]:
         budget = self.budget(config)
-        source, encoded = None, None
+        source, encoded, points = None, None, None
         for job in jobs:
             # One at a time, whatever else waits: batches of another size round differently. What comes several times
             # in a row, for repetitions and face counts, is encoded once.
             given = job.points if job.latent is None else job.latent
             if given is None or given is not source:
                 source, encoded = given, self._encode(job)
+                points = self._points(job, encoded)
             condition = self._condition(encoded, job.num_faces)
-            points = None if job.points is None else np.asarray(job.points, np.float32)
             key = job, time.monotonic()
             yield Request(condition, job.seed, budget, job.prefix, config.max_faces, points, key)
 
@@ -217,6 +217,14 @@ class MeshGenerator:
             if x is not None
         }
         return self.model.encode(**put)
+
+    @torch.inference_mode()
+    def _points(self, job: Job, encoded: Tensor | None) -> np.ndarray | None:
+        """(N, 3) that a decoder may look at: the input's, else those that the latent tells, if the model reads them."""
+        if job.points is not None:
+            return np.asarray(job.points, np.float32)
+        told = self.model.decoded_points(encoded)
+        return None if told is None else told[0].float().cpu().numpy()
 
     @torch.inference_mode()
     def _condition(self, encoded: Tensor | None, num_faces: int) -> Tensor:

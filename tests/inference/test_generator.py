@@ -5,6 +5,7 @@ from itertools import count, islice
 
 import numpy as np
 import pytest
+import torch
 
 from core.data.finish import FinishConfig
 from core.inference.generator import Job
@@ -146,6 +147,19 @@ def test_weights_that_were_given_away_serve_one_way_of_sampling():
     list(generator.stream(jobs(1), config))
     with pytest.raises(ValueError, match="make another"):
         list(generator.stream(jobs(1), replace(config, sampling=SamplingConfig(top_k=2))))
+
+
+def test_a_decoder_that_looks_at_points_gets_those_of_the_input_or_of_the_latent():
+    generator = make_generator(decoder="face")
+    (cloud,) = clouds(1)
+    latent = generator.model.encode(points=torch.as_tensor(cloud[None]))[0].detach()
+    of_points, of_latent = generator._requests([Job(points=cloud), Job(latent=latent)], CONFIG)
+    np.testing.assert_array_equal(of_points.points, cloud)
+    told = generator.model.decoded_points(latent[None])[0].detach().numpy()
+    np.testing.assert_allclose(of_latent.points, told, atol=1e-6)
+    np.testing.assert_allclose(of_latent.condition.numpy(), of_points.condition.numpy(), atol=1e-6)
+    (unlooked,) = make_generator()._requests([Job(latent=latent)], CONFIG)
+    assert unlooked.points is None
 
 
 def test_what_cannot_be_is_said(generator):
