@@ -1,9 +1,11 @@
 """Generate meshes from the meshes or point clouds of a file or folder.
 
     python infer.py ArAE-tiny --resume pretrained/ArAE-tiny --test_path examples --workspace workspace
+    accelerate launch --multi_gpu --num_processes 8 infer.py ArAE ...     # a folder over the GPUs of a machine
 
 For each input NAME: NAME_pc.obj (the points that the model sees), and for each repetition i and face count n
-NAME_{i}_{n}f.ply (the mesh, at the input's place and scale) and NAME_{i}_{n}f_tokens.npy; sheet.png shows them all.
+NAME_{i}_{n}f.ply (the mesh, at the input's place and scale) and NAME_{i}_{n}f_tokens.npy; results.jsonl says what
+became of each, and sheet.png shows them all. Ctrl-C writes what there is; the same command then goes on.
 """
 
 import sys
@@ -11,12 +13,15 @@ from pathlib import Path
 
 from core import cli
 from core.config import parse_cli
-from core.inference.files import Run
-from core.inference.generator import MeshGenerator, check_face_counts, pick_device
-from core.inference.report import generate_all, write_sheet
+from core.inference.generator import MeshGenerator
+from core.inference.options import check_face_counts, pick_device, pick_dtype
+from core.inference.report import carry_out
+from core.inference.run import Run
+from core.inference.share import Share
+from core.inference.stop import Stop
 from core.model.arae import ArAE
 from core.tokens import Tokenizer
-from core.training.weights import load_weights
+from core.training.weights import build_loaded
 
 
 def main() -> int:
@@ -26,16 +31,13 @@ def main() -> int:
     check_face_counts(config.test.test_num_face, config.data.max_face_length)
     device = pick_device(config.test.device)
     cli.use_threads(config.train.threads)
+    share, stop = Share.of_environment(), Stop(config.test.time_limit)
 
     tokenizer = Tokenizer(config.tokenizer)
-    model = ArAE(config.model, tokenizer.vocab_size)
-    load_weights(model, config.train.resume, strict=True)
-    folder = Path(config.train.workspace)
-    run = Run(MeshGenerator(model, tokenizer, device), config.test, folder, config.train.seed)
-    generate_all(run)
-    if config.test.sheet and run.written:
-        write_sheet(run, folder / "sheet.png")
-    return 1 if run.failures else 0
+    dtype = pick_dtype(config.test.dtype, device)
+    model = build_loaded(lambda: ArAE(config.model, tokenizer.vocab_size), config.train.resume, dtype)
+    generator = MeshGenerator(model, tokenizer, device, take_weights=True, dtype=dtype)
+    return carry_out(Run(generator, config.test, Path(config.train.workspace), config.train.seed, share, stop))
 
 
 if __name__ == "__main__":

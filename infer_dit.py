@@ -4,7 +4,8 @@
 
 One object to an image, best on a transparent or plain background. For each image NAME: NAME.jpg (cut out and centred,
 as the model is shown it), and for each repetition i and face count n NAME_{i}_{n}f.obj and NAME_{i}_{n}f_tokens.npy;
-sheet.png shows them all.
+results.jsonl says what became of each, and sheet.png shows them all. Ctrl-C writes what there is; the same command then
+goes on.
 """
 
 import logging
@@ -13,14 +14,17 @@ from pathlib import Path
 
 from core import cli
 from core.config import Config, parse_cli
-from core.inference.generator import MeshGenerator, check_face_counts, pick_device
-from core.inference.images import ImageRun, LatentSampler, latent_of_mesh, write_image_sheet
-from core.inference.report import generate_all
+from core.inference.generator import MeshGenerator
+from core.inference.images import ImageRun, LatentSampler, latent_of_mesh
+from core.inference.options import check_face_counts, pick_device, pick_dtype
+from core.inference.report import carry_out
+from core.inference.share import Share
+from core.inference.stop import Stop
 from core.model.arae import ArAE
 from core.model.diffusion import LatentDiffusion
 from core.tokens import Tokenizer
 from core.training.dit_task import clips_samples, load_diffusion, load_point_encoder
-from core.training.weights import load_weights
+from core.training.weights import build_loaded
 
 
 def main() -> int:
@@ -31,19 +35,15 @@ def main() -> int:
     check_face_counts(config.test.test_num_face, config.data.max_face_length)
     cli.use_threads(config.train.threads)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    run = prepare(config)
-    generate_all(run)
-    if config.test.sheet and run.written:
-        write_image_sheet(run, run.folder / "sheet.png")
-    return 1 if run.failures else 0
+    return carry_out(prepare(config, Share.of_environment(), Stop(config.test.time_limit)))
 
 
-def prepare(config: Config) -> ImageRun:
+def prepare(config: Config, share: Share, stop: Stop) -> ImageRun:
     """Both models with their weights, ready to run."""
     device = pick_device(config.test.device)
     tokenizer = Tokenizer(config.tokenizer)
-    arae = ArAE(config.model, tokenizer.vocab_size)
-    load_weights(arae, config.train.resume, strict=True)
+    dtype = pick_dtype(config.test.dtype, device)
+    arae = build_loaded(lambda: ArAE(config.model, tokenizer.vocab_size), config.train.resume, dtype)
     diffusion = LatentDiffusion(config.diffusion, config.model.point_encoder)
     is_reference = load_diffusion(diffusion, config.train.resume2)
     sampling = config.latent_sampling
@@ -52,8 +52,8 @@ def prepare(config: Config) -> ImageRun:
         load_point_encoder(diffusion, config.train.resume)
         initial = latent_of_mesh(diffusion, sampling.init_mesh, config.train.seed)
     sampler = LatentSampler(diffusion, sampling, device, clips_samples(sampling, is_reference), initial)
-    generator = MeshGenerator(arae, tokenizer, device)
-    return ImageRun(sampler, generator, config.test, Path(config.train.workspace), config.train.seed)
+    generator = MeshGenerator(arae, tokenizer, device, take_weights=True, dtype=dtype)
+    return ImageRun(sampler, generator, config.test, Path(config.train.workspace), config.train.seed, share, stop)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from core.data.augment import AugmentConfig
 from core.data.dataset import DataConfig
 from core.data.views import ViewConfig
 from core.groups import StepConfig
-from core.inference.generator import InferConfig
+from core.inference.options import InferConfig
 from core.model.arae import ArAEConfig
 from core.model.decoder import DecoderConfig
 from core.model.diffusion import DiffusionConfig, DiffusionSampling

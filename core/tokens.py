@@ -71,6 +71,48 @@ class Tokenizer:
         return vertices, faces
 
 
+class LiveDecoder:
+    """Reads one sequence of ids as they come, and says which faces they finish.
+
+    Args:
+        tokenizer: whose ids they are.
+    """
+
+    def __init__(self, tokenizer: Tokenizer):
+        config = tokenizer.config
+        live = meto.Decoder(config.discrete_bins, config.meto_backend) if config.use_meto else None
+        self._engine, self._live = tokenizer.engine, live
+        self._rest = np.zeros(0, np.int64)  # tokens of a naive face that is not complete
+        self._broken = False
+        self.num_faces = 0
+
+    def feed(self, ids: np.ndarray) -> np.ndarray:
+        """Corners (n, 3, 3) float32 of the faces that these ids (T,) finish; none after EOS or a wrong id."""
+        ids = np.asarray(ids, np.int64).reshape(-1)
+        ends = np.flatnonzero((ids == EOS) | (ids == PAD))
+        tokens = (ids[: ends[0]] if len(ends) else ids) - ID_OFFSET
+        triangles = np.zeros((0, 3, 3), np.float32)
+        if not self._broken:
+            triangles = self._feed_naive(tokens) if self._live is None else self._feed_live(self._live, tokens)
+        self._broken |= len(ends) > 0
+        self.num_faces += len(triangles)
+        return triangles
+
+    def _feed_live(self, live: meto.Decoder, tokens: np.ndarray) -> np.ndarray:
+        try:
+            return live.feed(tokens)
+        except ValueError:  # a relative value that leads off the grid: what was before it counts
+            self._broken = True
+            return live.feed(tokens[:0])
+
+    def _feed_naive(self, tokens: np.ndarray) -> np.ndarray:
+        tokens = np.concatenate([self._rest, tokens])
+        whole = len(tokens) - len(tokens) % 9
+        self._rest = tokens[whole:]
+        vertices, faces, _ = self._engine.decode(tokens[:whole], strict=False)
+        return vertices[faces]
+
+
 def id_grammar(grammar: Grammar) -> Grammar:
     """The grammar of ids from that of tokens: classes PAD, BOS and EOS come before its own, and a final state after."""
     num_states, special = grammar.num_states, ID_OFFSET

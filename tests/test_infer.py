@@ -1,6 +1,10 @@
 """infer.py from the command line's words to files: inputs of every kind, bad ones, bad options."""
 
+import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +15,12 @@ import infer
 from core import cli
 from core.config import PRESETS
 from core.data.mesh import Mesh, load, save
-from core.inference.files import unique_names
+from core.inference.inputs import unique_names
+from core.inference.records import read_records
 from core.model.arae import ArAE
 from core.tokens import Tokenizer
 
+ROOT = Path(__file__).parents[1]
 PRESET = "ArAE-nano"
 BUDGET = 60
 OFFSET = np.array([100.0, 50.0, -30.0])
@@ -66,12 +72,21 @@ def test_meshes_and_clouds_of_a_folder(folder, weights, tmp_path, monkeypatch, c
     made = load(out / "solid_0_50f.ply").vertices
     assert np.abs(made - (OFFSET + [0.5, 1, 1.5])).max() < 1.7
     assert "3 inputs, 12 meshes" in capsys.readouterr().out
-    # Another seed is another mesh, and the same words give the same files.
+    records = {(r.name, r.repeat, r.num_faces): r for r in read_records(out)}
+    assert {f"{name}_{i}_{n}f" for name, i, n in records} == set(names)
+    for (name, i, n), record in records.items():
+        mesh = load(out / record.mesh)
+        assert record.mesh == f"{name}_{i}_{n}f.ply"
+        assert (record.faces, record.seed, record.error) == (len(mesh.faces), 42 + i, None)
+        assert record.tokens == len(np.load(out / f"{name}_{i}_{n}f_tokens.npy"))
+    # Another seed is another mesh, and the same words, made anew, give the same files.
     first, second = (np.load(out / f"solid_{i}_50f_tokens.npy").tolist() for i in (0, 1))
     assert first != second
     before = {p.name: p.read_bytes() for p in out.glob("*.npy")}
-    run(monkeypatch, PRESET, *words, "--test_repeat", 2, "--test_num_face", 50, 80, "--seed", 42, "--no_sheet")
+    words += ["--test_repeat", 2, "--test_num_face", 50, 80, "--seed", 42, "--no_sheet", "--overwrite"]
+    run(monkeypatch, PRESET, *words, "--test_batch_size", 3)
     assert {p.name: p.read_bytes() for p in out.glob("*.npy")} == before
+    assert len(read_records(out)) == 24
 
 
 def test_bad_files_are_reported_and_skipped(folder, weights, tmp_path, monkeypatch, capsys):
@@ -89,17 +104,130 @@ def test_bad_files_are_reported_and_skipped(folder, weights, tmp_path, monkeypat
     assert "9 inputs, 3 meshes" in out
     assert "6 failed" in out
     assert len(list((tmp_path / "out").glob("*f.ply"))) == 3
+    errors = {record.name: record.error for record in read_records(tmp_path / "out") if record.error}
+    assert set(errors) == {"text", "empty", "truncated", "nan", "flat", "objects"}
+    assert "nan.obj" in errors["nan"]
 
 
-def test_generation_from_tokens(folder, weights, tmp_path, monkeypatch):
+def test_generation_from_tokens_or_a_partial_mesh(folder, weights, tmp_path, monkeypatch):
     words = ["--resume", weights, "--test_path", folder / "solid.obj", "--no_sheet", "--test_num_face", 50]
     words += ["--test_max_seq_length", BUDGET]
     assert run(monkeypatch, PRESET, *words, "--workspace", tmp_path / "a") == 0
     ids = np.load(tmp_path / "a" / "solid_0_50f_tokens.npy")
     np.save(tmp_path / "begin.npy", ids[:14])
-    words += ["--workspace", tmp_path / "b", "--test_resume_tokens", tmp_path / "begin.npy"]
-    assert run(monkeypatch, PRESET, *words) == 0
+    begin = ["--workspace", tmp_path / "b", "--test_resume_tokens", tmp_path / "begin.npy"]
+    assert run(monkeypatch, PRESET, *words, *begin) == 0
     assert np.load(tmp_path / "b" / "solid_0_50f_tokens.npy").tolist() == ids.tolist()
+    # One face of the input itself, where the input stands.
+    save(tmp_path / "face.ply", Mesh(TETRAHEDRON.vertices, TETRAHEDRON.faces[:1]))
+    begin = ["--workspace", tmp_path / "c", "--test_resume_tokens", tmp_path / "face.ply"]
+    assert run(monkeypatch, PRESET, *words, *begin, "--no_drop_degenerate", "--no_drop_duplicates") == 0
+    made = load(tmp_path / "c" / "solid_0_50f.ply")
+    corners = TETRAHEDRON.vertices[TETRAHEDRON.faces[0]]
+    gaps = np.linalg.norm(made.vertices[:, None] - corners, axis=2).min(axis=0)
+    assert (gaps < 3 * 1.5 / 64).all()  # a step of the grid
+
+
+def test_a_prefix_fails_only_the_inputs_that_it_does_not_fit(folder, weights, tmp_path, monkeypatch, capsys):
+    save(tmp_path / "face.ply", Mesh(TETRAHEDRON.vertices, TETRAHEDRON.faces[:1]))
+    words = ["--resume", weights, "--test_path", folder, "--workspace", tmp_path / "out", "--no_sheet"]
+    words += ["--test_max_seq_length", BUDGET, "--test_resume_tokens", tmp_path / "face.ply"]
+    assert run(monkeypatch, PRESET, *words) == 1
+    assert "3 inputs, 1 meshes" in (out := capsys.readouterr().out)
+    assert out.count("not in this input's place") == 4  # when it happens, and in the summary
+
+
+def test_the_best_of_several_is_kept(folder, weights, tmp_path, monkeypatch, capsys):
+    words = ["--resume", weights, "--test_path", folder, "--no_sheet", "--test_repeat", 3, "--test_num_face", 50]
+    words += ["--test_max_seq_length", BUDGET]
+    assert run(monkeypatch, PRESET, *words, "--workspace", tmp_path / "all") == 0
+    capsys.readouterr()
+    assert run(monkeypatch, PRESET, *words, "--workspace", tmp_path / "best", "--keep", "best") == 0
+    out = capsys.readouterr().out
+    records = {(record.name, record.repeat): record for record in read_records(tmp_path / "best")}
+    assert len(records) == 9
+    for name in ("cloud", "scan", "solid"):
+        distances = [records[name, k].distance for k in range(3)]
+        best = int(np.argmin(distances))
+        assert [k for k in range(3) if records[name, k].mesh] == [best]
+        assert [p.name for p in (tmp_path / "best").glob(f"{name}_*f.ply")] == [f"{name}_{best}_50f.ply"]
+        assert all(f"{distance:.4g} ({k})" in out for k, distance in enumerate(distances))
+        of_all, of_best = (load(tmp_path / where / f"{name}_{best}_50f.ply") for where in ("all", "best"))
+        np.testing.assert_array_equal(of_all.vertices, of_best.vertices)
+    run(monkeypatch, PRESET, *words, "--workspace", tmp_path / "best", "--keep", "best")
+    assert "9 were there already" in capsys.readouterr().out
+
+
+def test_an_interrupted_command_leaves_partial_meshes_and_goes_on(folder, weights, tmp_path):
+    """Ctrl-C as the shell sends it, to a process of its own; then the same command again."""
+    words = [sys.executable, "infer.py", PRESET, "--resume", weights, "--test_path", folder, "--no_sheet"]
+    words += ["--generate_mode", "greedy", "--test_repeat", 40, "--test_batch_size", 2, "--threads", 1]
+    environment = {**os.environ, "COLUMNS": "300", "PYTHONUNBUFFERED": "1"}
+
+    def start(out) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*map(str, words), "--workspace", str(out)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+
+    whole = start(tmp_path / "whole")
+    whole.communicate(timeout=200)
+    assert whole.returncode == 0
+    stopped = start(tmp_path / "out")
+    stopped.stdout.readline()  # the first mesh is there
+    stopped.send_signal(signal.SIGINT)
+    out = stopped.communicate(timeout=60)[0]
+    assert stopped.returncode == 130, out
+    assert "interrupted: the same command goes on" in out
+    records = read_records(tmp_path / "out")
+    assert all(("_partial" in record.mesh) == record.partial for record in records if record.mesh)
+    made = {(record.name, record.repeat) for record in records if not record.partial}
+    assert 0 < len(made) < 120
+    again = start(tmp_path / "out")
+    out = again.communicate(timeout=200)[0]
+    assert again.returncode == 0
+    assert f"{len(made)} were there already" in out
+    assert not list((tmp_path / "out").glob("*_partial*"))
+    for path in (tmp_path / "whole").glob("*_tokens.npy"):
+        np.testing.assert_array_equal(np.load(path), np.load(tmp_path / "out" / path.name))
+
+
+@pytest.mark.parametrize("launched", [True, False], ids=["torchrun", "one after another"])
+def test_processes_share_a_folder(launched, folder, weights, tmp_path):
+    """A bad file in one process's share must not end the other's work, and the folder is as one process writes it."""
+    (folder / "bad.obj").write_text("this is no mesh\n")
+    words = ["infer.py", PRESET, "--resume", weights, "--test_path", folder, "--test_max_seq_length", BUDGET]
+    words += ["--threads", 1, "--workspace"]
+
+    def execute(launcher, out, **environment) -> subprocess.CompletedProcess:
+        everything = [*launcher, *words, tmp_path / out]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "300", **environment}
+        return subprocess.run(
+            list(map(str, everything)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200
+        )
+
+    assert execute([sys.executable], "alone").returncode == 1
+    if launched:
+        port = f"--master-port={20000 + os.getpid() % 10000}"
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", port]
+        done = execute(launcher, "shared")
+        assert done.returncode == 1
+        output = done.stdout
+    else:
+        parts = [execute([sys.executable], "shared", RANK=str(k), WORLD_SIZE="2") for k in range(2)]
+        assert [part.returncode for part in parts] == [1, 0]  # bad.obj is the first file
+        output = "".join(part.stdout for part in parts)
+    assert output.count("sheet.png") == 1
+    assert "all 2 processes: 4 inputs, 3 meshes" in output
+    assert "1 inputs failed" in output
+    alone, shared = ({p.name: p for p in (tmp_path / out).iterdir()} for out in ("alone", "shared"))
+    assert alone.keys() == shared.keys()
+    for name in alone:
+        if name.endswith(("npy", "ply", "png")):
+            assert alone[name].read_bytes() == shared[name].read_bytes(), name
+    lines = [read_records(tmp_path / out) for out in ("alone", "shared")]
+    results = [{record.key: (record.mesh, record.faces, record.error) for record in of} for of in lines]
+    assert results[0] == results[1]
+    assert len(lines[1]) == len(results[1]) == 4
 
 
 @pytest.mark.parametrize(
@@ -112,7 +240,15 @@ def test_generation_from_tokens(folder, weights, tmp_path, monkeypatch):
         (["--test_path", "{folder}", "--test_num_face", "0"], "--test_num_face 0"),
         (["--test_path", "{folder}", "--test_num_face", "-7"], "--test_num_face -7"),
         (["--test_path", "{folder}", "--test_num_face", "1001"], "--test_num_face 1001: this model takes 1 to 1000"),
+        (["--test_path", "{folder}", "--test_num_face", "50", "50"], "--test_num_face 50: given twice"),
         (["--test_path", "{folder}", "--device", "tpu"], "--device tpu"),
+        (["--test_path", "{folder}", "--max_faces", "-2"], "--max_faces -2: a number of faces"),
+        (["--test_path", "{folder}", "--time_limit", "-1"], "--time_limit -1.0: a number of seconds"),
+        (["--test_path", "{folder}", "--seed", "-1"], "--seed -1: must not be negative"),
+        (["--test_path", "{folder}", "--min_component_faces", "-1"], "--min_component_faces -1"),
+        (["--test_path", "{folder}", "--test_resume_tokens", "{folder}/scan.npy"], "(T,) integers are needed"),
+        (["--test_path", "{folder}", "--test_resume_tokens", "{folder}/cloud.ply"], "this is a point cloud"),
+        (["--test_path", "{folder}", "--test_resume_tokens", "{wrong}"], "it breaks the grammar at position 1"),
         (["--test_path", "{folder}", "--test_repeat", "0"], "--test_repeat 0"),
         (["--test_path", "{folder}", "--test_max_seq_length", "100000"], "--test_max_seq_length 100000"),
         (["--test_path", "{folder}", "--test_resume_tokens", "nothing.npy"], "--test_resume_tokens nothing.npy"),
@@ -124,7 +260,8 @@ def test_generation_from_tokens(folder, weights, tmp_path, monkeypatch):
 )
 def test_bad_options_give_one_line(words, complaint, folder, weights, tmp_path, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
-    places = {"folder": folder, "empty": tmp_path / "empty"}
+    np.save(tmp_path / "wrong.npy", [5, 3])
+    places = {"folder": folder, "empty": tmp_path / "empty", "wrong": tmp_path / "wrong.npy"}
     words = [word.format(**places) for word in words]
     defaults = ["--resume", weights, "--workspace", tmp_path / "out", "--no_sheet"]
     assert run(monkeypatch, PRESET, *defaults, *words) == 1

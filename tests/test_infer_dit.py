@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 
 import infer_dit
 from core import cli
-from core.config import PRESETS, parse_cli
-from core.data.image import recenter
+from core.config import PRESETS, parse_cli, with_overrides
 from core.data.mesh import load
 from core.inference.generator import MeshGenerator
-from core.inference.images import ImageInput, ImageRequest, ImageRun, LatentSampler
+from core.inference.images import ImageRun, LatentSampler
+from core.inference.records import read_records
 from core.model.arae import ArAE
 from core.model.diffusion import LatentDiffusion
 from core.tokens import Tokenizer
@@ -76,29 +76,81 @@ def test_a_folder_of_images(folder, weights, tmp_path):
             assert np.load(out / f"{name}_{repeat}_80f_tokens.npy").dtype.kind == "i"
     assert (out / "sheet.png").stat().st_size > 1000
 
+    made = [record for record in read_records(out) if record.mesh]
+    assert [(record.name, record.repeat) for record in made if record.faces == 0] == []
+    assert len(made) == 6
+    # The same words again: nothing to do but for the broken one.
+    done = command("infer_dit.py", "DiT-nano", *words, "--test_repeat", "2", *QUICK)
+    assert "6 were there already, 1 failed" in done.stdout
+    done = command("infer_dit.py", "DiT-nano", *words, "--keep", "best", *QUICK)
+    assert "error: --keep best: a picture has no points" in done.stderr
 
-def run(weights: tuple[str, str], config, path: Path, folder: Path) -> ImageRun:
+
+def make_run(config, folder: Path, **options) -> ImageRun:
     torch.manual_seed(5)
     arae = ArAE(NANO.model, Tokenizer(NANO.tokenizer).vocab_size)
     diffusion = LatentDiffusion(NANO.diffusion, NANO.model.point_encoder)
     device = torch.device("cpu")
     sampler = LatentSampler(diffusion, config.latent_sampling, device)
     generator = MeshGenerator(arae, Tokenizer(NANO.tokenizer), device)
-    return ImageRun(sampler, generator, config.test, folder, 0, tell=lambda line: None)
+    return ImageRun(sampler, generator, config.test, folder, 0, tell=lambda line: None, **options)
 
 
-def test_a_batch_equals_singles(folder, weights, tmp_path):
-    config = parse_cli("", ["DiT-nano", "--test_path", str(folder), "--generate_mode", "greedy", *QUICK])[1]
-    inputs = [ImageInput(str(k), recenter(picture(60 * k, 5 * k))) for k in range(3)]
-    requests = [ImageRequest(source, faces, repeat) for source in inputs for repeat in (0, 1) for faces in (80, -1)]
-    together = run(weights, config, folder, tmp_path / "a")
-    together.run_batch(requests)
-    singles = run(weights, config, folder, tmp_path / "b")
-    for request in requests:
-        singles.run_batch([request])
-    assert len(together.written) == len(requests)
-    for (_, a, _), (_, b, _) in zip(together.written, singles.written, strict=True):
-        assert (a.ids == b.ids).all()
+@pytest.fixture
+def config(folder):
+    for k in range(3):
+        Image.fromarray(picture(60 * k, 5 * k)).save(folder / f"p{k}.png")
+    words = [
+        "--test_path",
+        str(folder),
+        "--generate_mode",
+        "greedy",
+        "--test_repeat",
+        "2",
+        "--test_num_face",
+        "80",
+        "-1",
+    ]
+    return parse_cli("", ["DiT-nano", *words, *QUICK])[1]
+
+
+def test_a_batch_equals_singles(config, tmp_path):
+    make_run(config, tmp_path / "a").generate()
+    make_run(with_overrides(config, test_batch_size=1), tmp_path / "b").generate()
+    names = [path.name for path in (tmp_path / "a").glob("*.npy")]
+    assert len(names) == 6 * 2 * 2
+    for name in names:
+        np.testing.assert_array_equal(np.load(tmp_path / "a" / name), np.load(tmp_path / "b" / name))
+
+
+def test_latents_are_sampled_several_at_a_time_and_shared_by_face_counts(config, tmp_path, monkeypatch):
+    batches = []
+    sample = LatentSampler.sample
+
+    def counting(self, images, seeds, on_step=None):
+        batches.append(len(images))
+        assert len(set(seeds)) == len(seeds)
+        return sample(self, images, seeds, on_step)
+
+    monkeypatch.setattr(LatentSampler, "sample", counting)
+    make_run(with_overrides(config, test_batch_size=5), tmp_path).generate()
+    assert batches == [5, 5, 2]  # six pictures, two repetitions
+
+
+def test_an_input_is_not_overwritten_by_the_picture_of_it(config, folder, tmp_path):
+    before = (folder / "flat.jpg").read_bytes()
+    run = make_run(config, folder)
+    run.generate()
+    assert "take another --workspace" in dict(run.output.failures)["flat.jpg"]
+    assert (folder / "flat.jpg").read_bytes() == before
+
+
+def test_a_stop_while_latents_are_sampled_is_heeded(config, tmp_path):
+    run = make_run(config, tmp_path)
+    run.show = lambda text: setattr(run.stop, "reason", "interrupted") if "step 2" in text else None
+    run.generate()
+    assert run.output.written == []
+    assert run.stop.exit_code == 130
 
 
 def test_the_references_command_line_is_understood():

@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState, GradientState
 
 from core.config import ARAE_NANO, with_overrides
 from core.data.dataset import MeshDataset
-from core.data.mesh import finish
+from core.data.finish import finish
 from core.data.shapes import make_shape
 from core.data.sources import PackedMeshes
 from core.inference.generator import MeshGenerator

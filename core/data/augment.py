@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.data.mesh import Mesh, drop_degenerate, drop_duplicates, drop_unused_vertices, flip_faces, normalize
+from core.data.finish import drop_degenerate, drop_duplicates, drop_unused_vertices, flip_faces
+from core.data.mesh import Mesh, normalize
 
 EVAL_BOUND = 0.95
 TRAIN_BOUNDS = (0.75, 0.95)

@@ -1,10 +1,9 @@
-"""Triangle meshes and point clouds: load, clean, normalise, sample, finish (post-process) and save.
+"""Triangle meshes and point clouds: load, clean, normalise, sample and save.
 
 A point cloud is a `Mesh` whose `faces` is empty, so everything that takes an input takes both.
 """
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -231,98 +230,7 @@ def sample_faces(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[np.n
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Post-processing of generated meshes
-
-
-def finish(mesh: Mesh) -> Mesh:
-    """The post-processing of a generated mesh: every step of `FINISH_STEPS` in order."""
-    for step in FINISH_STEPS.values():
-        mesh = step(mesh)
-    return mesh
-
-
-def merge_vertices(mesh: Mesh) -> Mesh:
-    """One vertex for each position: decoded meshes write every vertex anew, at positions that coincide exactly."""
-    if len(mesh.vertices) == 0:
-        return mesh
-    first, label = unique_rows(mesh.vertices + 0.0)  # + 0.0: minus zero is zero
-    return Mesh(mesh.vertices[first], label[mesh.faces].astype(np.int32))
-
-
-def drop_degenerate(mesh: Mesh) -> Mesh:
-    """Without the faces of no area: a repeated vertex, or three in a line."""
-    a, b, c = (mesh.vertices[mesh.faces[:, j]].astype(np.float64) for j in range(3))
-    u, v = b - a, c - a
-    longest = np.maximum(np.maximum(lengths(u), lengths(v)), lengths(v - u))
-    proper = lengths(cross(u, v)) > 1e-6 * longest**2  # height over base, so of any scale
-    return mesh if proper.all() else Mesh(mesh.vertices, mesh.faces[proper])
-
-
-def drop_duplicates(mesh: Mesh) -> Mesh:
-    """Each set of three vertices once, whichever way round it is written; the first of them stays."""
-    first, _ = unique_rows(np.sort(mesh.faces, axis=1))
-    return mesh if len(first) == len(mesh.faces) else Mesh(mesh.vertices, mesh.faces[np.sort(first)])
-
-
-def drop_unused_vertices(mesh: Mesh) -> Mesh:
-    used = np.zeros(len(mesh.vertices), bool)
-    used[mesh.faces] = True
-    if used.all():
-        return mesh
-    return Mesh(mesh.vertices[used], (np.cumsum(used, dtype=np.int32) - 1)[mesh.faces])
-
-
-def orient(mesh: Mesh) -> Mesh:
-    """Neighbouring faces the same way round, and each component outward (positive volume seen from its own centre).
-
-    Works on any mesh: edges of one or of more than two faces join nothing, a surface with one side (Moebius) stays.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    faces = mesh.faces
-    count = len(faces)
-    if count == 0:
-        return mesh
-    left, right, agree = _shared_edges(faces)
-    # Every face has two nodes, as it is (f) and flipped (f + count); an edge joins those that go together.
-    other = np.where(agree, right, right + count)
-    mirror = np.where(agree, right + count, right)
-    rows, columns = np.concatenate([left, left + count]), np.concatenate([other, mirror])
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(2 * count, 2 * count))
-    _, label = connected_components(graph, directed=False)
-    side, flipped = label[:count], label[count:]
-    component = np.minimum(side, flipped)
-    flip = flipped < side  # the flipped node is with the component's first face as it is; never for one-sided surfaces
-    volumes = _signed_volumes(mesh, component)
-    volume = np.bincount(component, weights=np.where(flip, -volumes, volumes))
-    inward = volume < -1e-6 * np.bincount(component, weights=np.abs(volumes))  # flat ones stay: their sign is rounding
-    return Mesh(mesh.vertices, flip_faces(faces, flip ^ inward[component]))
-
-
-def flip_faces(faces: np.ndarray, flip: np.ndarray | bool = True) -> np.ndarray:
-    """The faces with those of the mask `flip` (F,) turned over; the first vertex stays first."""
-    return np.where(np.reshape(flip, (-1, 1)), faces[:, [0, 2, 1]], faces)
-
-
-def _shared_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edges of exactly two faces: (E,) one face, (E,) the other, (E,) whether these run along it in opposite ways."""
-    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)  # (3F, 2), face = row // 3
-    forward = edges[:, 0] < edges[:, 1]
-    _, label = unique_rows(np.sort(edges, axis=1))
-    order = np.argsort(label, kind="stable")
-    starts = np.flatnonzero(np.bincount(label)[label[order]] == 2)[::2]
-    one, two = order[starts], order[starts + 1]
-    return one // 3, two // 3, forward[one] != forward[two]
-
-
-def _signed_volumes(mesh: Mesh, component: np.ndarray) -> np.ndarray:
-    """(F,) six times the volume of each face's tetrahedron to the mean of its component's face centres."""
-    corners = mesh.vertices[mesh.faces].astype(np.float64)  # (F, 3, 3)
-    faces_in = np.maximum(np.bincount(component), 1)
-    centers = [np.bincount(component, weights=corners[:, :, axis].mean(axis=1)) / faces_in for axis in range(3)]
-    a, b, c = (corners - np.stack(centers, axis=1)[component][:, None]).transpose(1, 0, 2)
-    return np.einsum("fi,fi->f", a, cross(b, c))
+# Geometry
 
 
 def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -348,13 +256,3 @@ def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     label = np.empty(len(rows), np.int64)
     label[order] = np.cumsum(new) - 1
     return order[new], label  # lexsort is stable: the first of equal rows comes first
-
-
-FINISH_STEPS: dict[str, Callable[[Mesh], Mesh]] = {
-    "merge_vertices": merge_vertices,
-    "drop_degenerate": drop_degenerate,
-    "drop_duplicates": drop_duplicates,
-    "drop_unused_vertices": drop_unused_vertices,
-    "orient": orient,
-}
-"""By name and in order, so that a caller can leave one out or count what each removes."""

@@ -3,7 +3,8 @@
 import numpy as np
 
 from core.data.augment import tidy
-from core.data.mesh import Mesh, merge_vertices
+from core.data.finish import merge_vertices
+from core.data.mesh import Mesh
 
 
 def snap(mesh: Mesh, bins: int) -> Mesh:

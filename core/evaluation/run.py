@@ -87,7 +87,7 @@ class Evaluation:
 
         Raises ValueError where none is left.
         """
-        from core.inference.files import unique_names
+        from core.inference.inputs import unique_names
 
         config = self.config
         paths = list_inputs(config.reference, MESH_SUFFIXES + POINT_SUFFIXES)

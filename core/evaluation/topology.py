@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from core.data.mesh import Mesh, drop_degenerate, drop_duplicates, merge_vertices
+from core.data.finish import drop_degenerate, drop_duplicates, merge_vertices
+from core.data.mesh import Mesh
 from core.evaluation.distances import Figures
 from core.evaluation.edges import Edges, find_edges
 from core.evaluation.intersect import intersecting_faces

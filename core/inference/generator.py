@@ -1,90 +1,72 @@
-"""Points -> mesh: the model, its tokenizer and its device, ready to generate."""
+"""Points or latents -> meshes: the model, its tokenizer and its device, ready to generate.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+for job, result in generator.stream(jobs, config):      # as they end
+    ...
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from core.data import mesh as meshes
+from core.data.finish import finish_counting
 from core.data.mesh import Mesh
-from core.model.arae import FACE_COUNT_BOUNDS, ArAE
-from core.model.generate import SamplingConfig, generate
-from core.tokens import Tokenizer
+from core.inference.options import UNKNOWN_FACE_COUNT, InferConfig, pick_dtype
+from core.inference.records import weights_digest
+from core.model.arae import ArAE
+from core.model.engine import Ending, Engine, Generated, Request
+from core.model.sampling import SamplingConfig
+from core.tokens import LiveDecoder, Tokenizer
 
-UNKNOWN_FACE_COUNT = -1
-
-
-@dataclass(frozen=True)
-class InferConfig:
-    test_path: str = ""
-    """A mesh or point cloud, or a folder of them."""
-    test_resume_tokens: str = ""
-    """Tokens (.npy, as written beside each result) with which every generated mesh begins."""
-    test_repeat: int = 1
-    """Meshes made of each input and face count, with seeds --seed, --seed + 1, ..."""
-    test_num_face: tuple[int, ...] = (1000,)
-    """Face counts to aim at, a mesh for each; -1: unknown. The model knows buckets: to 1000, 2000, 4000, 8000, more."""
-    test_max_seq_length: int = 0
-    """Most tokens that a mesh may take; 0 is as many as the model holds."""
-    test_batch_size: int = 8
-    """Meshes generated side by side."""
-    device: str = "auto"
-    """auto (CUDA where there is one), cpu, cuda or cuda:N."""
-    sheet: bool = True
-    """Write sheet.png: input, points and results of each input side by side."""
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-
-    def __post_init__(self):
-        for name in ("test_repeat", "test_batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}: at least 1 is needed")
-        if not self.test_num_face:
-            raise ValueError(f"--test_num_face needs a face count, or {UNKNOWN_FACE_COUNT} for unknown")
-        if self.test_max_seq_length < 0:
-            raise ValueError(f"--test_max_seq_length {self.test_max_seq_length}: a number of tokens, or 0 for all")
+OnFaces = Callable[["Job", np.ndarray], None]
+"""Called with a job and the corners (n, 3, 3) of its faces that have newly been finished, in the model's frame."""
 
 
-def check_face_counts(counts: Sequence[int], max_face_length: int) -> None:
-    """Refuse face counts that mean nothing to a model trained on meshes of at most `max_face_length` faces.
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One mesh to make, from points or from their latent."""
 
-    Raises:
-        ValueError: naming the count.
-    """
-    largest = min((bound for bound in FACE_COUNT_BOUNDS if bound >= max_face_length), default=max_face_length)
-    for count in counts:
-        if count != UNKNOWN_FACE_COUNT and not 1 <= count <= largest:
-            raise ValueError(
-                f"--test_num_face {count}: this model takes 1 to {largest}, or {UNKNOWN_FACE_COUNT} for unknown"
-            )
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a `--device` value.
-
-    Raises:
-        ValueError: no such device on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return device
+    points: np.ndarray | None = None
+    """(N, 3) in the model's frame, [-1, 1]."""
+    latent: Tensor | None = None
+    """(L, D), instead of points."""
+    num_faces: int = UNKNOWN_FACE_COUNT
+    """Faces to aim at; UNKNOWN_FACE_COUNT leaves it to the model."""
+    seed: int = 0
+    """Of all that is drawn: the same condition and seed give the same mesh in any batch."""
+    prefix: np.ndarray | None = None
+    """(T,) ids with which the mesh begins."""
+    key: Any = None
+    """The caller's own."""
 
 
 class Result(NamedTuple):
-    """A generated mesh in the model's frame (post-processed), its ids (T,), and whether it ended by itself."""
+    """A generated mesh.
+
+    Attributes:
+        mesh: finished (post-processed), in the model's frame.
+        ids: (T,) its ids, prefix included.
+        ending: by itself (eos), at a budget (faces, tokens) or from outside (stopped).
+        removed: what each step of finishing removed, see `core.data.finish.Finished`.
+        holes: rims left open, where the config asks for the count.
+        seconds: from its begin to its end, beside the others of the batch.
+    """
 
     mesh: Mesh
     ids: np.ndarray
-    finished: bool
+    ending: Ending
+    removed: dict[str, int]
+    holes: int | None
+    seconds: float
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended by itself."""
+        return self.ending == "eos"
 
 
 class MeshGenerator:
@@ -93,16 +75,66 @@ class MeshGenerator:
     Args:
         model: ArAE, whatever its condition.
         tokenizer: the one that it was trained with.
-        device: where it runs; half precision (bf16) on CUDA, float32 on the CPU.
+        device: where it runs.
+        take_weights: the decoder's weights may be laid out anew for generation without keeping a second copy: the model
+            can then do nothing else, and serves one stream at a time, of one way of sampling.
+        dtype: precision; None is half on CUDA, float32 on the CPU.
+
+    Attributes:
+        weights_digest: which weights these are.
     """
 
-    def __init__(self, model: ArAE, tokenizer: Tokenizer, device: torch.device):
+    def __init__(
+        self,
+        model: ArAE,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        take_weights: bool = False,
+        dtype: torch.dtype | None = None,
+    ):
         self.device = device
-        self.dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        self.weights_digest = weights_digest(model)
+        self.dtype = dtype or pick_dtype("auto", device)
         self.model = model.to(device, self.dtype).eval()
-        self.tokenizer = tokenizer
+        self.tokenizer, self.take_weights = tokenizer, take_weights
+        self._idle: tuple[tuple[SamplingConfig, int], Engine] | None = None
+        self._has_taken = False
 
-    @torch.inference_mode()
+    def stream(
+        self,
+        jobs: Iterable[Job],
+        config: InferConfig,
+        on_faces: OnFaces | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        slots: int | None = None,
+    ) -> Iterator[tuple[Job, Result]]:
+        """Generate; results come as they end, which need not be the order of the jobs.
+
+        Args:
+            jobs: taken one by one whenever there is room for one more, and not before.
+            config: budgets, sampling and finishing.
+            on_faces: called now and then with each job's new faces, those of its prefix among them.
+            should_stop: asked every few steps; once it says yes, what is running ends as "stopped".
+            slots: meshes made side by side; None: the config's `test_batch_size`.
+
+        Raises:
+            ValueError: a budget beyond the model's, or a prefix that breaks the grammar or leaves nothing of a budget.
+        """
+        watch = None if on_faces is None else _Watch(self.tokenizer, on_faces)
+        settings = config.sampling, slots or config.test_batch_size
+        engine = self._take_engine(settings)
+        running = engine.run(self._requests(jobs, config), watch, should_stop)
+        try:
+            for request, made in running:
+                job, begun = request.key
+                if watch is not None:
+                    watch.close(request)
+                yield job, self._result(made, config, time.monotonic() - begun)
+        finally:
+            # Frees its slots, if the stream was left before its end.
+            running.close()  # type: ignore[attr-defined]
+            self._idle = settings, engine
+
     def generate(
         self,
         points: np.ndarray | None,
@@ -110,55 +142,112 @@ class MeshGenerator:
         seeds: Sequence[int],
         config: InferConfig,
         prefix: np.ndarray | None = None,
-        on_faces: Callable[[int], None] | None = None,
-        latents: torch.Tensor | None = None,
+        on_faces: OnFaces | None = None,
+        latents: Tensor | None = None,
     ) -> list[Result]:
-        """One mesh for each point cloud, or for each latent.
+        """One mesh for each point cloud, or for each latent, in their order: `stream` for a batch that is at hand.
 
         Args:
             points: (B, N, 3) in the model's frame, [-1, 1]; None where latents are given.
             num_faces: B face counts to aim at; UNKNOWN_FACE_COUNT leaves it to the model.
             seeds: B seeds.
-            config: budget and sampling.
+            config: budgets, sampling and finishing.
             prefix: (T,) ids with which each mesh begins.
-            on_faces: called now and then with the number of faces made so far in all meshes.
+            on_faces: see `stream`; the job's key is its place in the batch.
             latents: (B, L, D) instead of points.
 
         Raises:
-            ValueError: a budget beyond the model's, or a prefix that breaks the grammar.
+            ValueError: as `stream`.
         """
-        given = {"points": points} if latents is None else {"latents": latents}
-        given = {name: torch.as_tensor(x, device=self.device, dtype=self.dtype) for name, x in given.items()}
-        encoded = self.model.encode(**given)
-        condition = self.model.condition(encoded, torch.as_tensor(list(num_faces), device=self.device))
-        so_far = [np.zeros(0, np.int64)] * len(seeds)
+        jobs = [
+            Job(
+                None if points is None else points[k],
+                None if latents is None else latents[k],
+                *(count, seed, prefix, k),
+            )
+            for k, (count, seed) in enumerate(zip(num_faces, seeds, strict=True))
+        ]
+        slots = max(1, min(len(jobs), config.test_batch_size))
+        results = {job.key: result for job, result in self.stream(jobs, config, on_faces, slots=slots)}
+        return [results[k] for k in range(len(jobs))]
 
-        def tell(row: int, ids: np.ndarray) -> None:
-            so_far[row] = ids
-            if on_faces is not None:
-                on_faces(sum(self.count_faces(ids[None]) for ids in so_far))
+    def budget(self, config: InferConfig) -> int:
+        """Ids that a mesh may take, EOS included.
 
-        generated = generate(
-            self.model.mesh_decoder,
-            condition,
-            self.tokenizer,
-            self._budget(config),
-            config.sampling,
-            seeds,
-            prefix=prefix,
-            on_ids=tell if on_faces is not None else None,
-        )
-        return [Result(self._mesh(made.ids), made.ids, made.finished) for made in generated]
-
-    def count_faces(self, ids: np.ndarray) -> int:
-        """Whole faces in sequences of ids (B, T)."""
-        return sum(len(self.tokenizer.decode(row)[1]) for row in ids)
-
-    def _budget(self, config: InferConfig) -> int:
+        Raises:
+            ValueError: more than the model holds.
+        """
         longest = self.model.config.decoder.max_seq_length
         if config.test_max_seq_length > longest:
             raise ValueError(f"--test_max_seq_length {config.test_max_seq_length}: this model holds {longest} tokens")
-        return (config.test_max_seq_length or longest) + 1  # and EOS
+        return (config.test_max_seq_length or longest) + 1
 
-    def _mesh(self, ids: np.ndarray) -> Mesh:
-        return meshes.finish(Mesh(*self.tokenizer.decode(ids)))
+    def _take_engine(self, settings: tuple[SamplingConfig, int]) -> Engine:
+        """An engine that nobody uses now; the latest one is kept for the next stream."""
+        if self._idle is not None and self._idle[0] == settings:
+            (_, engine), self._idle = self._idle, None
+            return engine
+        if self.take_weights and self._has_taken:
+            raise ValueError(
+                "this generator has given its weights to one stream at a time, of one config: make another"
+            )
+        self._has_taken = self.take_weights
+        return Engine(self.model.mesh_decoder, self.tokenizer, *settings, self.take_weights)
+
+    def _requests(self, jobs: Iterable[Job], config: InferConfig) -> Iterator[Request]:
+        budget = self.budget(config)
+        source, encoded, points = None, None, None
+        for job in jobs:
+            # One at a time, whatever else waits: batches of another size round differently. What comes several times
+            # in a row, for repetitions and face counts, is encoded once.
+            given = job.points if job.latent is None else job.latent
+            if given is None or given is not source:
+                source, encoded = given, self._encode(job)
+                points = self._points(job, encoded)
+            condition = self._condition(encoded, job.num_faces)
+            key = job, time.monotonic()
+            yield Request(condition, job.seed, budget, job.prefix, config.max_faces, points, key)
+
+    @torch.inference_mode()
+    def _encode(self, job: Job) -> Tensor | None:
+        given = {"points": job.points} if job.latent is None else {"latents": job.latent}
+        put = {
+            name: torch.as_tensor(x, device=self.device, dtype=self.dtype).unsqueeze(0)
+            for name, x in given.items()
+            if x is not None
+        }
+        return self.model.encode(**put)
+
+    @torch.inference_mode()
+    def _points(self, job: Job, encoded: Tensor | None) -> np.ndarray | None:
+        """(N, 3) that a decoder may look at: the input's, else those that the latent tells, if the model reads them."""
+        if job.points is not None:
+            return np.asarray(job.points, np.float32)
+        told = self.model.decoded_points(encoded)
+        return None if told is None else told[0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _condition(self, encoded: Tensor | None, num_faces: int) -> Tensor:
+        return self.model.condition(encoded, torch.tensor([num_faces], device=self.device))[0]
+
+    def _result(self, made: Generated, config: InferConfig, seconds: float) -> Result:
+        mesh, removed, holes = finish_counting(Mesh(*self.tokenizer.decode(made.ids)), config.finish)
+        return Result(mesh, made.ids, made.ending, removed, holes, seconds)
+
+
+class _Watch:
+    """Turns the engine's ids so far into faces newly finished."""
+
+    def __init__(self, tokenizer: Tokenizer, on_faces: OnFaces):
+        self.tokenizer, self.on_faces = tokenizer, on_faces
+        self._live: dict[Request, tuple[LiveDecoder, int]] = {}  # and the ids that it has been fed
+
+    def __call__(self, request: Request, ids: np.ndarray) -> None:
+        live, fed = self._live.get(request) or (LiveDecoder(self.tokenizer), 0)
+        triangles = live.feed(ids[fed:])
+        self._live[request] = live, len(ids)
+        if len(triangles):
+            self.on_faces(request.key[0], triangles)
+
+    def close(self, request: Request) -> None:
+        self._live.pop(request, None)

@@ -1,43 +1,24 @@
 """Images in, meshes out: pictures to latents by diffusion, and those to meshes by the ArAE."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.data import mesh as meshes
 from core.data.image import IMAGE_SUFFIXES, object_of, read_image, recenter
-from core.data.render import contact_sheet, render, save_image
-from core.inference.files import Run, read_input, unique_names
-from core.inference.generator import InferConfig, MeshGenerator, Result
+from core.data.render import save_image
+from core.inference.generator import Job, MeshGenerator
+from core.inference.inputs import Input, InputFile, Task, content_number, read_input
+from core.inference.options import InferConfig
+from core.inference.records import file_digest, flat_options, weights_digest
+from core.inference.run import ALONE, Run
+from core.inference.share import Share
+from core.inference.stop import Stop
 from core.model.diffusion import DiffusionSampling, LatentDiffusion
-
-SHEET_INPUTS = 16  # rows of the sheet at most
-SHEET_RESULTS = 6  # results of one picture on it at most
-CELL = 320  # pixels
-
-
-class ImageInput(NamedTuple):
-    """A picture as the model is shown it: (512, 512, 3) uint8, the object centred on white."""
-
-    name: str
-    image: np.ndarray
-
-
-class ImageRequest(NamedTuple):
-    """One mesh to make of a picture: the face count to aim at and the number of the repetition."""
-
-    source: ImageInput
-    num_faces: int
-    repeat: int
-
-    @property
-    def stem(self) -> str:
-        """Name of the result's files, without suffix."""
-        return f"{self.source.name}_{self.repeat}_{self.num_faces}f"
 
 
 class LatentSampler:
@@ -49,6 +30,9 @@ class LatentSampler:
         device: where it runs; the DiT in half precision (bf16) on CUDA, in float32 on the CPU.
         clip_sample: keep the latents that are foreseen within [-1, 1].
         initial: (L, D) latent to start from.
+
+    Attributes:
+        weights_digest: which weights these are.
     """
 
     def __init__(
@@ -59,6 +43,7 @@ class LatentSampler:
         clip_sample: bool = False,
         initial: Tensor | None = None,
     ):
+        self.weights_digest = weights_digest(model)
         self.model, self.config, self.device = model.to(device).eval(), config, device
         if device.type == "cuda":
             for part in (model.dit, model.proj_cond, model.norm_cond):
@@ -91,27 +76,21 @@ def latent_of_mesh(model: LatentDiffusion, path: str, seed: int) -> Tensor:
         ValueError: naming the file and what is wrong with it.
     """
     point_num: int = model.point_encoder.config.point_num  # type: ignore[union-attr, assignment]
-    points = read_input(Path(path), "", point_num, seed).points
+    points = read_input(InputFile(Path(path), ""), point_num, seed).points
     return model.point_encoder(torch.from_numpy(points).unsqueeze(0))[0]
 
 
 class ImageRun(Run):
-    """Generates for every picture of a path, a batch at a time; a bad file costs only itself.
+    """Generates for every picture of a path that is this process's to do.
 
     Args:
         sampler: the DiT.
         generator: the ArAE.
-        config: what to read and make.
-        folder: where results go.
-        seed: of the first repetition.
-        tell: takes each line for the user.
-
-    Attributes:
-        written: (request, result, path of the mesh) in the order of writing.
-        failures: what came to nothing.
+        config, folder, seed, share, stop, tell: as for `Run`; the seed is that of the first repetition.
     """
 
     suffixes = IMAGE_SUFFIXES
+    mesh_suffix = ".obj"
 
     def __init__(
         self,
@@ -120,77 +99,69 @@ class ImageRun(Run):
         config: InferConfig,
         folder: Path,
         seed: int,
+        share: Share = ALONE,
+        stop: Stop | None = None,
         tell: Callable[[str], None] = print,
     ):
-        super().__init__(generator, config, folder, seed, tell)
+        if config.keep == "best":
+            raise ValueError("--keep best: a picture has no points to which the distance of a mesh could be measured")
         self.sampler = sampler
+        super().__init__(generator, config, folder, seed, share, stop, tell)
 
-    def requests(self) -> Iterator[ImageRequest]:  # type: ignore[override]
-        """Requests of every readable picture, which is written, cut out and centred, as NAME.jpg."""
-        for path, name in zip(self.paths, unique_names(self.paths), strict=True):
-            try:
-                image = recenter(object_of(read_image(path)))
-            except ValueError as error:
-                self._fail(path.name, str(error) if str(path) in str(error) else f"{path}: {error}")
-                continue
-            save_image(self.folder / f"{name}.jpg", image)
-            for repeat in range(self.config.test_repeat):
-                for num_faces in self.config.test_num_face:
-                    yield ImageRequest(ImageInput(name, image), num_faces, repeat)
+    def options(self) -> dict[str, Any]:
+        sampler = self.sampler
+        found = super().options() | flat_options(sampler.model.config, sampler.config)
+        found |= {"dit_weights_digest": sampler.weights_digest, "clip_sample": sampler.clip_sample}
+        if init_mesh := found.pop("init_mesh"):
+            found["init_mesh_digest"] = file_digest(Path(init_mesh))
+        return found
 
-    def run_batch(  # type: ignore[override]
-        self, batch: list[ImageRequest], on_faces: Callable[[int], None] | None = None
-    ) -> int:
-        """Sample latents, generate and write one batch; returns its faces.
+    def read(self, file: InputFile) -> Input:
+        """A picture, which is written, cut out and centred, as NAME.jpg.
+
+        Raises:
+            ValueError: naming the file and what is wrong with it.
+        """
+        try:
+            image = recenter(object_of(read_image(file.path)))
+        except ValueError as error:
+            raise ValueError(str(error) if str(file.path) in str(error) else f"{file.path}: {error}") from error
+        shown = self.folder / f"{file.name}.jpg"
+        if shown.resolve() == file.path.resolve():
+            raise ValueError(f"{file.path}: lies where the picture shown to the model goes; take another --workspace")
+        save_image(shown, image)
+        return Input(file, content_number(image), image=image)
+
+    def jobs(self) -> Iterator[Job]:
+        """A job for each task, with its latent; the latents are sampled several at a time.
 
         Meshes of one picture and repetition that differ in their face count alone share a latent.
         """
-        keys = [(request.source.name, request.repeat) for request in batch]
-        firsts = {key: batch[k] for k, key in reversed(list(enumerate(keys)))}
-        wanted = list(firsts.values())
-        latents = self.sampler.sample(
-            [w.source.image for w in wanted],
-            [self.seed + w.repeat for w in wanted],
-            lambda step: self.show(f"latents: step {step} of {self.sampler.config.num_inference_steps}"),
-        )
-        self.show("generating")
-        rows = [list(firsts).index(key) for key in keys]
-        results = self.generator.generate(
-            None,
-            [request.num_faces for request in batch],
-            [self.seed + request.repeat for request in batch],
-            self.config,
-            self.prefix,
-            on_faces,
-            latents=latents[rows],
-        )
-        for request, result in zip(batch, results, strict=True):
-            self._finish(request, result)  # type: ignore[arg-type]
-        return sum(len(result.mesh.faces) for result in results)
+        shared = groupby(self.tasks(), key=lambda task: (task.source.file.name, task.repeat))
+        groups = (list(tasks) for _, tasks in shared)
+        while batch := list(islice(groups, self.config.test_batch_size)):
+            if (latents := self._sample([tasks[0] for tasks in batch])) is None:
+                return
+            for tasks, latent in zip(batch, latents, strict=True):
+                jobs = (Job(None, latent, task.num_faces, self.seed_of(task), key=task) for task in tasks)
+                yield from (ready for job in jobs if (ready := self.with_prefix(job)) is not None)
 
-    def _write(self, request: ImageRequest, result: Result) -> Path:  # type: ignore[override]
-        path = self.folder / f"{request.stem}.obj"
-        np.save(self.folder / f"{request.stem}_tokens.npy", result.ids)
-        meshes.save(path, result.mesh)
-        return path
+    def _sample(self, firsts: list[Task]) -> Tensor | None:
+        """Latents (B, L, D) for the pictures of B tasks; None where the run was stopped meanwhile."""
+
+        def on_step(step: int) -> None:
+            self.show(f"latents: step {step} of {self.sampler.config.num_inference_steps}")
+            if self.stop():
+                raise _StoppedError
+
+        try:
+            images = [task.source.image for task in firsts]
+            return self.sampler.sample(images, [self.seed_of(task) for task in firsts], on_step)  # type: ignore[arg-type]
+        except _StoppedError:
+            return None
+        finally:
+            self.show("generating")
 
 
-def write_image_sheet(run: ImageRun, path: Path) -> None:
-    """One row a picture: the picture as the model was shown it, and the generated meshes with their edges."""
-    rows: dict[str, list[tuple[ImageRequest, Result]]] = {}
-    for request, result, _ in run.written:
-        rows.setdefault(request.source.name, []).append((request, result))  # type: ignore[arg-type]
-    shown = [_row(made[:SHEET_RESULTS]) for made in list(rows.values())[:SHEET_INPUTS]]
-    save_image(path, contact_sheet([images for images, _ in shown], [labels for _, labels in shown]))
-    run.tell(f"{path}: pictures and results of {len(shown)} of {len(rows)} inputs")
-
-
-def _row(made: list[tuple[ImageRequest, Result]]) -> tuple[list[np.ndarray | None], list[str]]:
-    from PIL import Image
-
-    source = made[0][0].source
-    small = np.asarray(Image.fromarray(source.image).resize((CELL, CELL)))
-    images = [small, *(render(result.mesh, CELL) for _, result in made)]
-    ends = ["" if result.finished else ", cut" for _, result in made]
-    labels = [f"{len(result.mesh.faces)} faces{end}" for (_, result), end in zip(made, ends, strict=True)]
-    return list(images), [source.name, *labels]
+class _StoppedError(Exception):
+    """Leaves the sampling of latents between two steps."""

@@ -1,100 +1,146 @@
-"""What a run of inference shows: a progress bar in faces, a summary, and the sheet of pictures."""
+"""What a run shows: a progress bar in faces, a line for each result, a summary, and the sheet of pictures."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from core.data.mesh import Mesh
-from core.data.render import contact_sheet, render, save_image
-from core.inference.files import Request, Run
-from core.inference.generator import Result
+from core.data.finish import VERTEX_STEPS
+from core.inference.generator import Job, Result
+from core.inference.inputs import Task
+from core.inference.records import Key, Record
+from core.inference.run import Run
+from core.inference.sheet import write_sheet
 
-SHEET_INPUTS = 16  # rows of the sheet at most
-SHEET_RESULTS = 6  # results of one input on it at most
-PICTURE_SIZE = 320  # pixels
+NEARLY = 0.95  # how far an unfinished mesh counts as made at most
 
 
-def generate_all(run: Run) -> None:
-    """Run every batch under a progress bar, then sum up."""
+def carry_out(run: Run) -> int:
+    """Generate under a progress bar, sum up, draw the sheet.
+
+    Returns:
+        The exit code. 0: all is there; 1: something failed; else why the run stopped, see `core.inference.stop`.
+    """
     started = time.perf_counter()
+    with run.stop:
+        faces = _generate(run)
+        for line in summary(run, faces, time.perf_counter() - started):
+            run.tell(line)
+        # The launcher of several processes ends all of them when one leaves with a failure: they leave together.
+        run.share.wait_for_others("generated", lambda: run.stop.signalled)
+        if not run.stop.signalled and _speaks_for_all(run):
+            if run.share.world > 1:
+                run.tell(_summary_of_all(run))
+            if run.config.sheet:
+                write_sheet(run)
+        run.share.wait_for_others("drawn", lambda: run.stop.signalled)
+    return run.stop.exit_code or int(bool(run.output.failures))
+
+
+def _generate(run: Run) -> int:
+    """Generate under a progress bar, that of the first process alone; returns the faces made."""
     console = Console()
-    run.tell = lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
-    expected = _expected_faces(run)
-    columns: list[ProgressColumn] = [
+    run.print_line = lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+    columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} faces"),
+        TextColumn("{task.fields[text]}"),
         TimeElapsedColumn(),
-    ]
-    columns += [TimeRemainingColumn()] if expected else []
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("generating", total=expected or None)
-        run.show = lambda text: bar.update(task, description=text)
-        done = 0
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=run.share.rank > 0) as bar:
+        shown = bar.add_task("generating", total=len(run.files) * len(run.asked), text="")
+        run.show = lambda text: bar.update(shown, description=text)
+        meter = Meter(run)
 
-        def show(count: int) -> None:
-            bar.update(task, completed=done + count)
+        def on_faces(job: Job, triangles: np.ndarray) -> None:
+            meter.on_faces(job, triangles)
+            bar.update(shown, completed=meter.done(), text=meter.text())
 
-        for batch in run.batches():
-            begun = time.perf_counter()
-            faces = run.run_batch(batch, show)
-            seconds = time.perf_counter() - begun
-            done += faces
-            show(0)
-            speed = f"{faces:,} faces in {seconds:.1f} s, {faces / seconds:.0f} faces/s"
-            run.tell(f"batch of {len(batch)}: {speed}, {seconds / len(batch):.1f} s a mesh")
-    run.tell(_summary(run, time.perf_counter() - started))
-    for failure in run.failures:
-        run.tell(f"  failed: {failure.name}: {failure.reason}")
+        run.generate(on_faces, meter.on_result)
+    return meter.faces
 
 
-def _expected_faces(run: Run) -> int:
-    """Faces asked for in all, as a guess of the work; 0 where a count is left to the model."""
-    counts = run.config.test_num_face
-    return 0 if min(counts) < 0 else len(run.paths) * run.config.test_repeat * sum(counts)
+class Meter:
+    """How far a run is.
+
+    Attributes:
+        faces: finished so far, before the meshes' finishing.
+    """
+
+    def __init__(self, run: Run):
+        self.run, self.faces, self.finished = run, 0, 0
+        self.running: dict[str, int] = {}
+        self._started = time.perf_counter()
+
+    def on_faces(self, job: Job, triangles: np.ndarray) -> None:
+        if job.key.stem not in self.running and job.prefix is not None:
+            self.faces -= len(self.run.generator.tokenizer.decode(job.prefix)[1])  # those were there already
+        self.faces += len(triangles)
+        self.running[job.key.stem] = self.running.get(job.key.stem, 0) + len(triangles)
+
+    def on_result(self, task: Task, _: Result) -> None:
+        self.running.pop(task.stem, None)
+        self.finished += 1
+
+    def done(self) -> float:
+        """Meshes, the unfinished ones by their share of the faces asked for."""
+        asked = self.run.config.max_faces or max(*self.run.config.test_num_face, 1)
+        shares = sum(min(count / asked, NEARLY) for count in self.running.values())
+        return self.run.skipped + self.run.output.num_failed + self.finished + shares
+
+    def text(self) -> str:
+        speed = self.faces / max(time.perf_counter() - self._started, 1e-9)
+        return f"{self.faces:,} faces, {speed:,.0f} faces/s"
 
 
-def _summary(run: Run, seconds: float) -> str:
-    cut = sum(not result.finished for _, result, _ in run.written)
-    parts = [f"{len(run.paths)} inputs", f"{len(run.written)} meshes in {run.folder}"]
+def summary(run: Run, faces: int, seconds: float) -> list[str]:
+    """What was made, what was not, and what finishing removed."""
+    output = run.output
+    meshes = [record for record in output.written if record.mesh and not record.partial]
+    cut = sum(record.ending == "tokens" for record in meshes)
+    partial = sum(record.partial for record in output.written)
+    parts = [f"{len(run.files)} inputs", f"{len(meshes)} meshes in {run.folder}"]
+    parts += [f"{run.skipped} were there already"] if run.skipped else []
     parts += [f"{cut} cut by the token budget"] if cut else []
-    parts += [f"{len(run.failures)} failed"] if run.failures else []
-    return f"{', '.join(parts)}; {seconds:.1f} s"
+    parts += [f"{partial} left partial"] if partial else []
+    parts += [f"{len(output.failures)} failed"] if output.failures else []
+    lines = [f"{', '.join(parts)}; {seconds:.1f} s, {faces / seconds:,.0f} faces/s"]
+    if run.stop.reason:
+        anew = " (without --overwrite)" if run.config.overwrite else ""
+        lines.append(f"{run.stop.reason}: the same command{anew} goes on where this run stopped")
+    if any(output.removed.values()):
+        steps = (_of_step(name, count) for name, count in output.removed.items() if count)
+        lines.append(f"finishing: {', '.join(steps)}")
+    return lines + [f"  failed: {failure.name}: {failure.reason}" for failure in output.failures]
 
 
-def write_sheet(run: Run, path: Path) -> None:
-    """One row an input: the input, the points that the model saw, and the generated meshes with their edges."""
-    rows: dict[str, list[tuple[Request, Result]]] = {}
-    for request, result, _ in run.written:
-        rows.setdefault(request.source.name, []).append((request, result))
-    shown = [_row(made[:SHEET_RESULTS]) for made in list(rows.values())[:SHEET_INPUTS]]
-    save_image(path, contact_sheet([images for images, _ in shown], [labels for _, labels in shown]))
-    run.tell(f"{path}: input, points and results of {len(shown)} of {len(rows)} inputs")
+def _of_step(name: str, count: int) -> str:
+    if name == "orient":
+        return f"{name} turned {count:,} faces"
+    return f"{name} removed {count:,} {'vertices' if name in VERTEX_STEPS else 'faces'}"
 
 
-def _row(made: list[tuple[Request, Result]]) -> tuple[list[np.ndarray | None], list[str]]:
-    """Pictures and labels for the results of one input, all framed by it."""
-    source = made[0][0].source
-    given = Mesh(source.placement.apply(source.mesh.vertices), source.mesh.faces)
-    cloud = Mesh(source.points, np.zeros((0, 3), np.int32))
-    drawn = (given, cloud, *(result.mesh for _, result in made))
-    images: list[np.ndarray | None] = [render(mesh, PICTURE_SIZE, fit=given.vertices) for mesh in drawn]
-    labels = [f"{source.name}: {_size(given)}", _size(cloud)]
-    labels += [f"{_size(result.mesh)}{'' if result.finished else ', cut'}" for _, result in made]
-    return images, labels
+def _speaks_for_all(run: Run) -> bool:
+    """Whether this process sums up for all: the first of those that leave together, else the last one to end."""
+    if run.share.world == 1 or run.share.is_launched:
+        return run.share.rank == 0
+    run.output.ledger.read()
+    return len(_records_of_all(run)) == len(run.all_files) * len(run.asked)
 
 
-def _size(mesh: Mesh) -> str:
-    return f"{len(mesh.vertices)} points" if mesh.is_points else f"{len(mesh.faces)} faces"
+def _records_of_all(run: Run) -> list[Record]:
+    ledger = run.output.ledger
+    found = (ledger.newest.get(Key(file.name, *each)) for file in run.all_files for each in run.asked)
+    return [record for record in found if record is not None and record.fingerprint == ledger.fingerprint]
+
+
+def _summary_of_all(run: Run) -> str:
+    run.output.ledger.read()
+    records = _records_of_all(run)
+    meshes = sum(record.mesh is not None and not record.partial for record in records)
+    failed = len({record.name for record in records if record.error})
+    text = f"all {run.share.world} processes: {len(run.all_files)} inputs, {meshes} meshes in {run.folder}"
+    return text + (f", {failed} inputs failed" if failed else "")

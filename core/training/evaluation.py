@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from core.data.batch import Batch
-from core.data.mesh import Mesh, finish
+from core.data.finish import finish
+from core.data.mesh import Mesh
 from core.data.metrics import chamfer
 from core.model.arae import ArAE, ArAEOutput
 from core.model.generate import SamplingConfig, generate

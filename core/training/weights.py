@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -40,6 +40,7 @@ SAFETENSORS_TYPES = {
 }
 
 Align = Literal["left", "right"]
+Model = TypeVar("Model", bound=nn.Module)
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def _not_its_weights(model: nn.Module, path: str | Path, report: LoadReport) -> 
     return f"{path}: not the weights of this model: {report.summary()}{of_options}{_listed(report)}"
 
 
-def build_loaded(build: Callable[[], nn.Module], path: str | Path, dtype: torch.dtype) -> nn.Module:
+def build_loaded(build: Callable[[], Model], path: str | Path, dtype: torch.dtype) -> Model:
     """A model for inference: built without memory, then given its weights one by one, so that they are held once.
 
     Args:

@@ -7,7 +7,8 @@ import pytest
 from core.data import sources
 from core.data.augment import AugmentConfig
 from core.data.dataset import DataConfig, MeshDataset, MixDataset, build_datasets, snap
-from core.data.mesh import Mesh, finish, normalize
+from core.data.finish import finish
+from core.data.mesh import Mesh, normalize
 from core.data.sources import FolderSource, PackedMeshes, ShapesSource, is_test
 from core.tokens import Tokenizer, TokenizerConfig
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from core.data import mesh as meshes
-from core.data.mesh import FINISH_STEPS, MESH_SUFFIXES, Mesh, finish, flip_faces, load, normalize, sample_surface, save
+from core.data.finish import finish
+from core.data.mesh import MESH_SUFFIXES, Mesh, load, normalize, sample_surface, save
 
 
 def soup(mesh: Mesh) -> Mesh:
@@ -183,70 +184,6 @@ def test_a_surface_without_area_cannot_be_sampled():
     line = Mesh(np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0]], np.float32), np.array([[0, 1, 2]], np.int32))
     with pytest.raises(ValueError, match="no area"):
         sample_surface(line, 10, np.random.default_rng(0))
-
-
-# ---- finish
-
-
-@pytest.mark.parametrize("flips", [0.0, 0.3, 1.0])
-def test_finish_turns_a_face_soup_into_a_closed_outward_mesh(ball, flips):
-    rng = np.random.default_rng(5)
-    broken = soup(Mesh(ball.vertices, flip_faces(ball.faces, rng.random(320) < flips)))
-    mesh = finish(broken)
-    assert (len(mesh.vertices), len(mesh.faces)) == (162, 320)
-    assert trimesh.Trimesh(*mesh, process=False).is_winding_consistent
-    assert volume(mesh) == pytest.approx(volume(ball))
-    assert (mesh.vertices.dtype, mesh.faces.dtype) == (np.float32, np.int32)
-
-
-def test_finish_orients_each_component_by_itself(box, ball):
-    parts = trimesh.util.concatenate(
-        [trimesh.Trimesh(*box), trimesh.Trimesh(ball.vertices + 5, flip_faces(ball.faces), process=False)]
-    )
-    mesh = finish(Mesh(np.asarray(parts.vertices, np.float32), np.asarray(parts.faces, np.int32)))
-    assert volume(mesh) == pytest.approx(volume(box) + volume(ball), rel=1e-5)
-
-
-def test_finish_drops_duplicate_and_degenerate_faces_only(box):
-    extra = np.array([[0, 1, 1], [0, 0, 0], box.faces[3][[1, 2, 0]], box.faces[5][::-1]], np.int32)
-    vertices = np.concatenate([box.vertices, [[9, 9, 9]]]).astype(np.float32)  # used by no face
-    dirty = Mesh(vertices, np.concatenate([box.faces, extra]))
-    counts = {}
-    for name, step in FINISH_STEPS.items():
-        before, dirty = dirty, step(dirty)
-        counts[name] = len(before.faces) - len(dirty.faces)
-    assert counts == {**dict.fromkeys(FINISH_STEPS, 0), "drop_degenerate": 2, "drop_duplicates": 2}
-    assert len(dirty.vertices) == 8
-    np.testing.assert_array_equal(dirty.vertices[dirty.faces], box.vertices[box.faces])
-
-
-def test_faces_in_a_line_are_degenerate_at_any_scale(box):
-    for scale in (1e-5, 1.0, 1e5):
-        vertices = np.array([[0, 0, 0], [1, 0.3, 0], [2, 0.6, 0], [0, 1e-3, 0]], np.float32) * np.float32(scale)
-        faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
-        assert meshes.drop_degenerate(Mesh(vertices, faces)).faces.tolist() == [[0, 2, 3]]
-
-
-def test_orient_leaves_what_has_no_inside(box):
-    sheet = Mesh(np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32), np.array([[0, 1, 2], [0, 2, 3]]))
-    np.testing.assert_array_equal(meshes.orient(sheet).faces, sheet.faces)
-    turned = Mesh(sheet.vertices, flip_faces(sheet.faces, np.array([False, True])))
-    np.testing.assert_array_equal(meshes.orient(turned).faces, sheet.faces)
-    # A Moebius strip of n quads has one side: nothing can be consistent, and nothing may be lost.
-    n = 7
-    angle = np.arange(n) * 2 * np.pi / n
-    rim = [np.stack([(1 + w * np.cos(angle / 2)) * f(angle) for f in (np.cos, np.sin)], 1) for w in (-0.3, 0.3)]
-    height = [w * np.sin(angle / 2)[:, None] for w in (-0.3, 0.3)]
-    vertices = np.concatenate([np.hstack([r, h]) for r, h in zip(rim, height, strict=True)]).astype(np.float32)
-    k = np.arange(n)
-    nearer, farther = (k + 1) % n + n * (k == n - 1), (k + 1) % n + n * (k != n - 1)
-    faces = np.concatenate([np.stack([k, nearer, k + n], 1), np.stack([nearer, farther, k + n], 1)]).astype(np.int32)
-    np.testing.assert_array_equal(meshes.orient(Mesh(vertices, faces)).faces, faces)
-
-
-def test_finish_of_nothing_is_nothing():
-    empty = finish(Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)))
-    assert (len(empty.vertices), len(empty.faces)) == (0, 0)
 
 
 @given(arrays.arrays(np.int32, st.tuples(st.integers(0, 40), st.just(3)), elements=st.integers(0, 3)))

@@ -5,7 +5,8 @@ import pytest
 import trimesh
 
 from core.data.augment import mirror, rotate
-from core.data.mesh import Mesh, merge_vertices, normalize
+from core.data.finish import merge_vertices
+from core.data.mesh import Mesh, normalize
 from core.data.prepare.options import Content, Rules
 from core.data.prepare.pictures import AZIMUTH, AZIMUTH_SPREAD, ELEVATIONS, FIELDS_OF_VIEW, MARGIN, draw_views
 from core.data.prepare.reading import Colored, read

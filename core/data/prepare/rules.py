@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.data.mesh import Mesh, drop_unused_vertices, normalize
+from core.data.finish import drop_unused_vertices
+from core.data.mesh import Mesh, normalize
 from core.data.prepare.options import Rules
 from core.data.prepare.reading import Colored
 from core.data.snap import snap
