@@ -6,8 +6,10 @@ boundary about it, which input points no face covers yet. The layers are pre-nor
 positions (arXiv 2104.09864), normalised queries and keys (arXiv 2302.05442) and SwiGLU MLPs (arXiv 2002.05202).
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,11 @@ from core.model.face_input import StepInput
 from core.model.face_maps import Earlier, MapInputs, point_density, to_cells
 from core.model.packed import packed_attention
 from meto.surface import END, NUM_KINDS, START_PHASE, TURN_PHASE
+
+if TYPE_CHECKING:
+    from core.model.engine import Stepper
+    from core.model.sampling import SamplingConfig
+    from core.tokens import Tokenizer
 
 ROPE_BASE = 10000.0
 RMS_EPS = 1e-6
@@ -75,8 +82,12 @@ class FaceLayer(nn.Module):
         return self.after_attention(x, attended)
 
     def heads(self, x: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (N, H, D), the first two normalised and turned."""
-        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
+        """Queries, keys and values (N, H, D) of x (N, C)."""
+        return self.split(self.qkv(self.norm1(x)), angles)
+
+    def split(self, qkv: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 3 * C) -> queries, keys and values (N, H, D), the first two normalised and turned."""
+        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).unbind(1)
         return rotate(self.q_norm(q), angles), rotate(self.k_norm(k), angles), v
 
     def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
@@ -127,6 +138,7 @@ class FaceDecoder(nn.Module):
         self.norm = RMSNorm(dim)
         self.head = StepHead(dim, bins, config.head_dim or 2 * dim)
         self.checkpointing = False
+        self.taken: list | None = None  # the layers' weights, where generation has taken them
         for layer in self.layers:
             assert isinstance(layer, FaceLayer)
             for linear in (layer.out, layer.fc2):
@@ -175,6 +187,19 @@ class FaceDecoder(nn.Module):
             predicted[turn, 0] = turned.to(predicted.dtype)
         return GroupLoss(kind, nats, kind_logits.argmax(-1) == target, hits, predicted)
 
+    def stepper(
+        self,
+        tokenizer: Tokenizer,
+        sampling: SamplingConfig,
+        slots: int,
+        take_weights: bool,
+        cache_dtype: torch.dtype | None = None,
+    ) -> Stepper:
+        """See `core.model.engine`."""
+        from core.model.engine.face_stepper import FaceStepper
+
+        return FaceStepper(self, tokenizer, sampling, slots, take_weights, cache_dtype)
+
     def _through_layers(
         self, condition: Tensor, steps: Steps, points: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -211,14 +236,17 @@ class FaceDecoder(nn.Module):
         keys = earlier.pad(self.head.keys(hidden[after], steps.groups[written, 1:]))
         cells = to_cells(points, self.bins)
         used = steps.first_use[row] < number.view(-1, 1, 1)
-        near = near_cells(steps, cells, row, self.steps.near_points)
+        near = near_cells(steps.points, cells, row, self.steps.near_points)
         maps = MapInputs(used, point_density(cells, self.bins), cells, near, row)
         return StepContext(steps.gate[written], steps.neighbours[written], keys, earlier, maps.select(written))
 
 
-def near_cells(steps: Steps, cells: Tensor, row: Tensor, near: int) -> Tensor:
-    """(N, 2, near, 3) cells of the points about the left and the right edge; -1 for none."""
-    index = steps.points[:, : 2 * near].view(-1, 2, near).long()
+def near_cells(points: Tensor, cells: Tensor, row: Tensor, near: int) -> Tensor:
+    """(N, 2, near, 3) cells of the points (N, 2 * near + spread) about the left and the right edge; -1 for none.
+
+    cells: (B, P, 3) of the points that those indices count in. row: (N,) the mesh of each step.
+    """
+    index = points[:, : 2 * near].view(-1, 2, near).long()
     if cells.shape[1] == 0:
         return index.new_full((*index.shape, 3), -1)
     found = cells[row.view(-1, 1, 1), index.clamp(min=0)]

@@ -37,7 +37,8 @@ class PointSet(nn.Module):
 
     def forward(self, offsets: Tensor, present: Tensor) -> Tensor:
         """offsets (N, K, 3), present (N, K) bool -> (N, width)."""
-        features = self.fc2(F.gelu(self.fc1(fourier(offsets, POINT_FREQUENCIES))))
+        features = fourier(offsets, POINT_FREQUENCIES).to(self.fc1.weight.dtype)
+        features = self.fc2(F.gelu(self.fc1(features)))
         features = features.masked_fill(~present.unsqueeze(-1), -torch.inf).amax(1)
         return torch.where(present.any(1, keepdim=True), features, self.empty.to(features.dtype))
 
@@ -78,8 +79,9 @@ class StepInput(nn.Module):
         features = [fourier(places.flatten(1), self.frequencies), fourier(offsets.flatten(1), self.frequencies, -1)]
         features += [known.float(), self._scalars(steps, cloud is not None)]
         features += self._point_sets(steps, cloud, row, places)
-        x = self.fc2(F.gelu(self.fc1(torch.cat([f.to(features[0].dtype) for f in features], dim=1))))
-        return x + self.kind(before) + self.phase(steps.phase)
+        joined = torch.cat([f.to(self.fc1.weight.dtype) for f in features], dim=1)
+        x = self.fc2(F.gelu(self.fc1(joined)))
+        return x + self.kind(before) + self.phase(steps.phase.long())
 
     def _scalars(self, steps: Steps, given: bool) -> Tensor:
         share = steps.uncovered

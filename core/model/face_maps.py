@@ -59,7 +59,7 @@ class MapInputs:
     Attributes:
         used: (N, 3, bins) bool, coordinates used before in the mesh.
         density: (B, 3, bins) see `point_density`.
-        cells: (B, P, 3) cells of the input points.
+        cells: (B, P, 3) cells of the input points; -1 beyond the last.
         near: (N, 2, K, 3) cells of the uncovered points about the left and the right edge; -1 for none.
         row: (N,) the mesh of each step.
     """
@@ -121,7 +121,8 @@ class Maps:
         """This axis's coordinate is (N,): points and vertices that have another one lose their say."""
         inputs, earlier = self.inputs, self.earlier
         self.near_say = self.near_say * _closeness(self.near[..., axis], value)
-        closeness = _closeness(inputs.cells[inputs.row, :, axis], value)
+        cells = inputs.cells[inputs.row, :, axis]
+        closeness = _closeness(cells, value).masked_fill(cells < 0, 0)
         self.cloud_say = closeness if self.cloud_say is None else self.cloud_say * closeness
         same = earlier.pad(value).unsqueeze(2) == earlier.vertices[:, :, axis].unsqueeze(1)  # (B, T, J)
         self.equal = same & (earlier.seen if self.equal is None else self.equal)

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from core.tokens import ID_OFFSET, Tokenizer
+from meto.surface import BOM, LEFT, RIGHT, SECOND
 
 Corner = tuple[int, int, int]  # on the grid, its axes in the order in which they are written
 
@@ -92,3 +93,32 @@ class GuardedStream:
         counts = Counter(corner[known] for corner in corners if list(corner[:known]) == self.values)
         spoiled = self.bins ** (2 - known)  # corners that differ in the values after the next one
         return [value for value, count in counts.items() if count >= spoiled]
+
+
+class GroupGuard:
+    """Follows the vertex groups of one sequence (the face decoder's) and tells which vertices would spoil a face."""
+
+    def __init__(self) -> None:
+        self.guard = FaceGuard()
+        self.gate: tuple[Corner, ...] = ()  # tip, start and end of the latest face, or the corners of a first one
+
+    def take(self, kind: int, vertex: Corner) -> None:
+        """A group is written."""
+        if kind in (LEFT, RIGHT):
+            self.gate = (vertex, *self._edge(kind))
+        else:
+            self.gate = (vertex,) if kind == BOM else (*self.gate, vertex)
+        if len(self.gate) == 3:
+            self.guard.add(*self.gate)
+
+    def refused(self, kind: int) -> set[Corner]:
+        """Vertices that a group of this kind may not have."""
+        if kind == BOM:
+            return set()
+        if kind == SECOND:
+            return set(self.gate)
+        return self.guard.refused(*(self._edge(kind) if kind in (LEFT, RIGHT) else self.gate))
+
+    def _edge(self, kind: int) -> tuple[Corner, Corner]:
+        tip, start, end = self.gate
+        return (tip, end) if kind == LEFT else (start, tip)

@@ -1,0 +1,78 @@
+"""The face decoder's layers laid out for generation, on one row a sequence or on a chunk of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.model.engine.cache import SlotCache
+from core.model.engine.linear import Projection
+from core.model.engine.rows import Rows
+
+if TYPE_CHECKING:
+    from core.model.face_decoder import FaceDecoder, FaceLayer
+
+# Positions of a condition and prefix that are computed at once.
+PREFILL_CHUNK = 512
+
+Angles = tuple[Tensor, Tensor]
+
+
+class FaceLayerLayout:
+    """One layer, its matrices as projections."""
+
+    def __init__(self, layer: FaceLayer, slots: int, take: bool):
+        self.layer = layer
+        self.qkv = Projection([layer.qkv], slots, take)
+        self.out = Projection([layer.out], slots, take)
+        self.fc1 = Projection([layer.fc1], slots, take)
+        self.fc2 = Projection([layer.fc2], slots, take)
+
+    def heads(self, x: Tensor, angles: Angles) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (N, H, D) of x (N, C)."""
+        return self.layer.split(self.qkv(self.layer.norm1(x)), angles)
+
+    def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
+        """x (N, C) and its attention's output (N, C) -> the layer's output (N, C)."""
+        x = self.out(attended) + x
+        gate, value = self.fc1(self.layer.norm2(x)).chunk(2, dim=-1)
+        return self.fc2(F.silu(gate) * value) + x
+
+
+class FaceLayout:
+    """All layers of a face decoder.
+
+    Args:
+        decoder: in evaluation mode.
+        slots: rows of a step.
+        take: leave the layers without their weights.
+    """
+
+    def __init__(self, decoder: FaceDecoder, slots: int, take: bool):
+        if decoder.taken is None or not take:
+            made = [FaceLayerLayout(layer, slots, take) for layer in decoder.layers]  # type: ignore[arg-type]
+            decoder.taken = made if take else None
+        self.layers = decoder.taken or made
+        self.norm = decoder.norm
+        self.dtype = decoder.norm.weight.dtype
+
+    def step(self, cache: SlotCache, rows: Rows, x: Tensor, angles: Angles) -> Tensor:
+        """The next position (B, C) of each row -> its state (B, C); the cache is left for its owner to advance."""
+        step = cache.step(rows)
+        for i, layer in enumerate(self.layers):
+            x = layer.after_attention(x, cache.attend(i, step, *layer.heads(x, angles)))
+        return self.norm(x)
+
+    def prefill(self, cache: SlotCache, slot: int, x: Tensor, angles: Angles) -> Tensor:
+        """Fill a slot's cache with the next T positions (T, C) -> their states (T, C)."""
+        states = []
+        for chunk, *turned in zip(*(part.split(PREFILL_CHUNK) for part in (x, *angles)), strict=True):
+            for i, layer in enumerate(self.layers):
+                q, k, v = layer.heads(chunk, tuple(turned))
+                chunk = layer.after_attention(chunk, cache.attend_chunk(i, slot, q, k, v).flatten(1))
+            cache.filled(slot, len(chunk))
+            states.append(self.norm(chunk))
+        return torch.cat(states) if states else x

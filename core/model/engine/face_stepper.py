@@ -1,0 +1,316 @@
+"""A step of the face decoder: a group, so about a face, a sequence. The unfinished meshes are kept on the host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.groups import Steps
+from core.model.engine.cache import SlotCache
+from core.model.engine.face_layout import FaceLayout
+from core.model.engine.faces import GroupGuard
+from core.model.engine.grammar import checked_prefix
+from core.model.engine.requests import Ending, Request
+from core.model.engine.rows import Rows
+from core.model.face_decoder import near_cells, rotary_angles
+from core.model.face_head import AXES, CHOSEN, POINTER_DIM, StepContext, VertexDistribution
+from core.model.face_maps import Earlier, MapInputs, point_density, to_cells
+from core.model.sampling import SamplingConfig, sample, uniform_numbers
+from core.tokens import ID_OFFSET, Tokenizer
+from meto.surface import BOM, END, NUM_KINDS, SECOND, THIRD, TURN_PHASE, to_groups, to_tokens
+
+if TYPE_CHECKING:
+    from core.model.face_decoder import FaceDecoder
+
+DRAWS = 5  # of a group: its kind, which vertex, and three coordinates
+FORCED = np.array([BOM, -1, SECOND, THIRD])  # the kind of each phase; in TURN it is chosen
+END_CHOICE = CHOSEN.index(END)
+
+
+class FaceStepper:
+    """See `Stepper`.
+
+    Args:
+        decoder: in evaluation mode.
+        tokenizer: of its ids, LR_ABSCO.
+        sampling: how each part of a group is chosen.
+        slots: sequences side by side.
+        take_weights: the decoder may be left without its layers' weights.
+        cache_dtype: of keys and values, if not the decoder's.
+    """
+
+    def __init__(
+        self,
+        decoder: FaceDecoder,
+        tokenizer: Tokenizer,
+        sampling: SamplingConfig,
+        slots: int,
+        take_weights: bool,
+        cache_dtype: torch.dtype | None = None,
+    ):
+        self.decoder, self.sampling, self.slots, self.bins = decoder, sampling, slots, decoder.bins
+        self.layout = FaceLayout(decoder, slots, take_weights)
+        self.grammar, config, like = tokenizer.grammar, decoder.config, decoder.norm.weight
+        self.max_tokens, self.device = config.max_seq_length, like.device
+        self.head_dim = config.hidden_dim // config.num_heads
+        self.cache = SlotCache(config.num_layers, slots, config.num_heads, self.head_dim, like, cache_dtype)
+        self.surfaces = decoder.steps.surfaces(slots, self.bins)
+        self.rows = Rows(slots, self.device, every=self.cache.masked)
+        self.guards = [GroupGuard() for _ in range(slots)] if sampling.refuse_faces else []
+        self.ids_of: list[list[int]] = [[] for _ in range(slots)]
+        self.before = np.full(slots, NUM_KINDS)  # the kind written before
+        self.written = np.zeros(slots, np.int64)  # groups
+        self.faces, self.max_faces, self.max_ids = (np.zeros(slots, np.int64) for _ in range(3))
+        self.draws: list[np.ndarray] = [np.zeros((0, DRAWS), np.float32)] * slots
+        self.last = np.zeros((slots, 3), np.int64)  # the vertex written before
+        self._tables(like)
+
+    def _tables(self, like: Tensor) -> None:
+        """What is kept of every slot on the device, beside the cache."""
+        slots, bins, put = self.slots, self.bins, {"device": self.device}
+        self.keys = like.new_zeros(slots, 0, POINTER_DIM)  # of the vertices written
+        self.vertices = torch.full((slots, 0, 3), -1, **put)
+        self.used = torch.zeros(slots, 3, bins, dtype=torch.bool, **put)
+        self.cloud = torch.zeros(slots, 0, 3, **put)
+        self.cells = torch.zeros(slots, 0, 3, dtype=torch.long, **put)
+        self.density = torch.zeros(slots, 3, bins, **put)
+
+    # ------------------------------------------------------------------ a sequence comes and goes
+
+    def check(self, request: Request) -> None:
+        """Raises ValueError for a budget beyond the decoder's, or a wrong prefix."""
+        if not 0 < request.max_new_tokens <= self.max_tokens + 1:
+            raise ValueError(
+                f"a budget of {request.max_new_tokens} tokens: this decoder writes 1 to {self.max_tokens + 1}"
+            )
+        self._prefix_groups(request)
+
+    def _prefix_groups(self, request: Request) -> np.ndarray:
+        prefix = checked_prefix(request.prefix, self.grammar, request.max_new_tokens)
+        try:
+            return to_groups(prefix - ID_OFFSET)[:-1]
+        except ValueError as error:
+            raise ValueError(f"the prefix of {len(prefix)} ids does not end with a whole vertex: {error}") from error
+
+    def admit(self, slot: int, request: Request) -> None:
+        """Compute on the condition and the prefix."""
+        groups, points = self._prefix_groups(request), request.points
+        points = np.zeros((0, 3), np.float32) if points is None else np.asarray(points, np.float32)
+        self._reserve(slot, request, len(points))
+        self.surfaces.begin(slot, points)
+        self._show_points(slot, torch.as_tensor(points, device=self.device))
+        self.ids_of[slot], self.before[slot], self.written[slot] = [], NUM_KINDS, 0
+        self.faces[slot], self.max_faces[slot] = 0, request.max_faces
+        self.max_ids[slot] = request.max_new_tokens
+        self.draws[slot] = uniform_numbers(request.seed, DRAWS * (request.max_new_tokens + 1)).view(-1, DRAWS).numpy()
+        if self.guards:
+            self.guards[slot] = GroupGuard()
+        self._prefill(slot, request.condition, groups, points)
+        self.rows.set([*self.rows.slots, slot])
+
+    def _reserve(self, slot: int, request: Request, num_points: int) -> None:
+        most = request.max_new_tokens // 3 + 2  # no group has fewer than three ids
+        self.cache.reserve(len(request.condition) + most)
+        self.cache.clear(slot)
+        more = most - self.keys.shape[1]
+        if more > 0:
+            self.keys = F.pad(self.keys, (0, 0, 0, more))
+            self.vertices = F.pad(self.vertices, (0, 0, 0, more), value=-1)
+        self.vertices[slot], self.used[slot] = -1, False
+        if num_points > self.cloud.shape[1]:
+            self.cloud = F.pad(self.cloud, (0, 0, 0, num_points - self.cloud.shape[1]))
+            self.cells = F.pad(self.cells, (0, 0, 0, num_points - self.cells.shape[1]), value=-1)
+
+    def _show_points(self, slot: int, points: Tensor) -> None:
+        count = len(points)
+        self.cells[slot] = -1
+        self.cloud[slot, :count] = points
+        self.cells[slot, :count] = to_cells(points, self.bins)
+        self.density[slot] = point_density(self.cells[slot : slot + 1, :count], self.bins)[0]
+
+    def _prefill(self, slot: int, condition: Tensor, groups: np.ndarray, points: np.ndarray) -> None:
+        """Fill the cache with the condition and with the steps that wrote the prefix, and take its groups."""
+        x = condition
+        if len(groups):
+            shown = self.surfaces.replay(groups, points)
+            steps = Steps(groups, *shown, np.zeros(0), np.array([len(groups)])).map(torch.as_tensor).to(self.device)
+            before = torch.as_tensor(np.append(NUM_KINDS, groups[:-1, 0]), device=self.device)
+            row = torch.full((len(groups),), slot, device=self.device)
+            x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before).to(x.dtype)])
+        hidden = self.layout.prefill(self.cache, slot, x, rotary_angles(self._places(len(x)), self.head_dim))
+        for k, group in enumerate(groups):
+            self._take(slot, group)
+            if k:  # the state after the vertex before
+                at = len(condition) + k
+                vertex = torch.as_tensor(groups[k - 1 : k, 1:], device=self.device)
+                self.keys[slot, k - 1] = self.decoder.head.keys(hidden[at : at + 1], vertex)[0]
+
+    def _places(self, count: int) -> Tensor:
+        return torch.arange(count, device=self.device)
+
+    def _shown_cloud(self) -> Tensor | None:
+        return self.cloud if self.cloud.shape[1] else None
+
+    def ids(self, slot: int) -> np.ndarray:
+        """(T,) ids of a slot so far."""
+        return np.array(self.ids_of[slot], np.int64)
+
+    def release(self, slot: int) -> None:
+        """Free a slot."""
+        if slot in self.rows.slots:
+            self.rows.set([each for each in self.rows.slots if each != slot])
+
+    # ------------------------------------------------------------------ a step
+
+    def advance(self) -> dict[int, Ending]:
+        """A group of each running slot, and those that have ended."""
+        if not self.rows.slots:
+            return {}
+        slots = list(range(self.slots)) if self.rows.every else self.rows.slots
+        groups = self._groups(slots)
+        table = np.full((self.slots, 4), -1, np.int32)
+        ended: dict[int, Ending] = {}
+        for slot, group in zip(slots, groups, strict=True):
+            if slot not in self.rows.slots:
+                continue
+            if group[0] == END:
+                budget = self.max_faces[slot]
+                ended[slot] = "faces" if budget and self.faces[slot] >= budget else "eos"
+                continue
+            table[slot] = group
+            self._take(slot, group, feed=False)
+            if len(self.ids_of[slot]) >= self.max_ids[slot]:
+                self.ids_of[slot] = self.ids_of[slot][: self.max_ids[slot]]
+                ended[slot] = "tokens"
+        self.surfaces.feed(table)
+        if ended:
+            self.rows.set([slot for slot in self.rows.slots if slot not in ended])
+        return ended
+
+    def _take(self, slot: int, group: np.ndarray, feed: bool = True) -> None:
+        """A group is settled: keep what follows from it."""
+        if feed:
+            table = np.full((self.slots, 4), -1, np.int32)
+            table[slot] = group
+            self.surfaces.feed(table)
+        kind, vertex = int(group[0]), group[1:]
+        self.ids_of[slot] += (to_tokens(group) + ID_OFFSET).tolist()
+        self.before[slot], self.last[slot] = kind, vertex
+        self.vertices[slot, self.written[slot]] = torch.as_tensor(vertex, device=self.device).long()
+        for axis in range(3):
+            self.used[slot, axis, int(vertex[axis])] = True
+        self.written[slot] += 1
+        self.faces[slot] += kind not in (BOM, SECOND)
+        if self.guards:
+            self.guards[slot].take(kind, tuple(map(int, vertex)))
+
+    @torch.inference_mode()
+    def _groups(self, slots: list[int]) -> np.ndarray:
+        """(B, 4) what comes next in each slot."""
+        shown = self.surfaces.shown()
+        index = np.asarray(slots)
+        steps = Steps(None, *(torch.as_tensor(part[index], device=self.device) for part in shown), None, None)
+        hidden = self._hidden(slots, steps)
+        uniform = torch.as_tensor(
+            np.stack([self.draws[slot][min(self.written[slot], len(self.draws[slot]) - 1)] for slot in slots]),
+            device=self.device,
+        )
+        kinds = self._kinds(slots, hidden, shown.phase[index], uniform[:, 0])
+        groups = np.zeros((len(slots), 4), np.int32)
+        groups[:, 0] = kinds
+        writing = np.flatnonzero(kinds != END)
+        if len(writing):
+            groups[writing, 1:] = self._vertices(slots, writing, kinds, hidden, steps, uniform)
+        return groups
+
+    def _hidden(self, slots: list[int], steps: Steps) -> Tensor:
+        """(B, C) states of the steps; the vertices written before them get their keys."""
+        rows, device = self.rows, self.device
+        before = torch.as_tensor(self.before[slots], device=device)
+        row = rows.index if len(rows.index) == len(slots) else torch.as_tensor(slots, device=device)
+        x = self.decoder.input(steps, self._shown_cloud(), row, before).to(self.layout.dtype)
+        hidden = self.layout.step(self.cache, rows, x, rotary_angles(rows.of(self.cache.lengths), self.head_dim))
+        self.cache.advance(rows)
+        has = np.flatnonzero(self.written[slots])
+        if len(has):
+            which = [slots[k] for k in has]
+            keys = self.decoder.head.keys(hidden[has], torch.as_tensor(self.last[which], device=device))
+            self.keys[which, self.written[which] - 1] = keys
+        return hidden
+
+    def _kinds(self, slots: list[int], hidden: Tensor, phase: np.ndarray, uniform: Tensor) -> np.ndarray:
+        """(B,) kinds; only END at the face budget."""
+        kinds = FORCED[phase]
+        turn = np.flatnonzero(phase == TURN_PHASE)
+        if len(turn):
+            logits = self.decoder.head.kind_logits(hidden[turn])
+            for k, at in enumerate(turn):
+                budget = self.max_faces[slots[at]]
+                if budget and self.faces[slots[at]] >= budget:
+                    logits[k, [c for c in range(len(CHOSEN)) if c != END_CHOICE]] = -torch.inf
+            chosen = sample(logits, self.sampling, uniform[turn]).cpu().numpy()
+            kinds[turn] = np.array(CHOSEN)[chosen]
+        return kinds
+
+    def _vertices(
+        self, slots: list[int], writing: np.ndarray, kinds: np.ndarray, hidden: Tensor, steps: Steps, uniform: Tensor
+    ) -> np.ndarray:
+        """(W, 3) vertices of the rows that write one."""
+        which = [slots[k] for k in writing]
+        whole = len(writing) == len(slots)
+        context = self._context(which, steps, None if whole else writing)
+        if not whole:
+            hidden, uniform = hidden[writing], uniform[writing]
+        kind = torch.as_tensor(kinds[writing], device=self.device)
+        distribution = VertexDistribution(self.decoder.head, hidden, kind, context)
+        refused = [self.guards[slot].refused(int(kinds[k])) if self.guards else set() for slot, k in zip(which, writing)]
+        logits = distribution.which_logits()
+        candidates = torch.cat([distribution.copies, context.earlier.vertices], dim=1)  # (W, 2 + J, 3)
+        self._refuse_copies(logits, candidates, refused)
+        choice = sample(logits, self.sampling, uniform[:, 1])
+        vertex = torch.zeros(len(which), 3, dtype=torch.long, device=self.device)
+        if bool((choice == 0).any()):
+            for k, axis in enumerate(AXES):
+                logits = distribution.logits(k)
+                if k == 2:
+                    self._refuse_last(logits, vertex, axis, refused)
+                vertex[:, axis] = sample(logits, self.sampling, uniform[:, 2 + k])
+                distribution.take(k, vertex[:, axis])
+        copied = candidates[torch.arange(len(which), device=self.device), (choice - 1).clamp(min=0)]
+        return torch.where((choice == 0).unsqueeze(1), vertex, copied).cpu().numpy()
+
+    def _context(self, which: list[int], steps: Steps, writing: np.ndarray | None) -> StepContext:
+        most = int(self.written[which].max())
+        every = len(which) == self.slots
+
+        def of(table: Tensor) -> Tensor:
+            return table if every else table[which]
+
+        counts = torch.as_tensor(self.written[which], device=self.device)
+        seen = (self._places(most) < counts.unsqueeze(1)).unsqueeze(1)  # (W, 1, J)
+        earlier = Earlier(of(self.vertices)[:, :most], seen, None)
+        gate, neighbours, points = (getattr(steps, name) for name in ("gate", "neighbours", "points"))
+        if writing is not None:
+            gate, neighbours, points = gate[writing], neighbours[writing], points[writing]
+        row, cells = self._places(len(which)), of(self.cells)
+        near = near_cells(points, cells, row, self.decoder.steps.near_points)
+        maps = MapInputs(of(self.used), of(self.density), cells, near, row)
+        return StepContext(gate, neighbours, of(self.keys)[:, :most], earlier, maps)
+
+    def _refuse_copies(self, logits: Tensor, candidates: Tensor, refused: list[set]) -> None:
+        """Copies that would make a refused face, at minus infinity."""
+        for k, corners in enumerate(refused):
+            for corner in corners:
+                same = (candidates[k] == torch.tensor(corner, device=self.device)).all(-1)
+                logits[k, 1:][same] = -torch.inf
+
+    def _refuse_last(self, logits: Tensor, vertex: Tensor, axis: int, refused: list[set]) -> None:
+        """The last coordinate that would complete a refused corner, at minus infinity."""
+        for k, corners in enumerate(refused):
+            for corner in corners:
+                if all(int(vertex[k, other]) == corner[other] for other in range(3) if other != axis):
+                    logits[k, corner[axis]] = -torch.inf
