@@ -74,7 +74,9 @@ ARAE_TINY = Config(
     data=DataConfig(
         max_face_length=400, augment=AugmentConfig(rotate_step=90, use_mirror_aug=True, use_stretch_aug=True)
     ),
-    train=TrainConfig(batch_size=12, batch_tokens=8192, lr=1.5e-3, weight_decay=0.05, warmup_ratio=0.02, num_epochs=100),
+    train=TrainConfig(
+        batch_size=12, batch_tokens=8192, lr=1.5e-3, weight_decay=0.05, warmup_ratio=0.02, num_epochs=100
+    ),
     test=InferConfig(test_num_face=(400,)),
 )
 
@@ -143,7 +145,10 @@ DIT_NANO = replace(
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "ArAE": ("full size, as published: 24 layers of 1536, 512 bins, up to 4,000 faces", ARAE),
-    "ArAE-tiny": ("for the CPU: the face decoder, 5 layers of 256, 128 bins, up to 400 faces; its weights ship", ARAE_TINY),
+    "ArAE-tiny": (
+        "for the CPU: the face decoder, 5 layers of 256, 128 bins, up to 400 faces; its weights ship",
+        ARAE_TINY,
+    ),
     "ArAE-nano": ("the smallest, for tests: 3 layers of 96, 64 bins, up to 80 faces", ARAE_NANO),
     "DiT": ("image to mesh, full size: 24 layers of 1024 on CLIP ViT-H/14, for the latents of ArAE", DIT),
     "DiT-tiny": ("image to mesh for the CPU: 6 layers of 192 and a tower of its own, for ArAE-tiny", DIT_TINY),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from core.tokens import ID_OFFSET
 from meto import SurfaceBatch
-from meto.surface import to_groups
+from meto.surface import to_groups, to_tokens
 
 NEVER = np.iinfo(np.int32).max
 
@@ -43,7 +43,7 @@ class Steps:
     """The steps of one mesh, or of a batch's meshes one after the other (N in all), as arrays or tensors.
 
     Attributes:
-        groups: (N, 4) int32 what is written at each step.
+        groups: (N, 4) int32 what is written at each step; this and the last two are None while it is being generated.
         phase, open_edges, gate, neighbours, points, uncovered: what is known before, see `meto.surface.Shown`.
         first_use: (B, 3, bins) int32 the step, counted in each mesh, after which a coordinate of an axis has been used.
         lengths: (B,) int64 steps of each mesh.
@@ -82,6 +82,11 @@ def mesh_steps(ids: np.ndarray, points: np.ndarray | None, config: StepConfig, b
     for axis in range(3):  # the last assignment stands, so the first use comes last
         first_use[0, axis, groups[-2::-1, 1 + axis]] = np.arange(len(groups) - 2, -1, -1)
     return Steps(groups, *shown, first_use, np.array([len(groups)]))
+
+
+def to_ids(groups: np.ndarray) -> np.ndarray:
+    """The mesh ids (T,) int64 of groups (G, 4)."""
+    return to_tokens(groups).astype(np.int64) + ID_OFFSET
 
 
 def join_steps(steps: Sequence[Steps]) -> Steps:

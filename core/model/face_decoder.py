@@ -2,7 +2,7 @@
 
 The stream is the same (LR_ABSCO), cut into groups of an op and a vertex (`core/groups.py`). The state of an unfinished
 mesh is a function of the groups before, so each step is shown it: the face that the next one attaches to, the open
-boundary about it, which input points no face covers yet. The layers are pre-norm with RMSNorm (arXiv 1910.07467), rotary
+boundary about it, which input points no face covers yet. Layers are pre-norm with RMSNorm (arXiv 1910.07467), rotary
 positions (arXiv 2104.09864), normalised queries and keys (arXiv 2302.05442) and SwiGLU MLPs (arXiv 2002.05202).
 """
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from core.groups import StepConfig, Steps, batch_steps
-from core.model.decoder import INIT_STD, DecoderConfig
-from core.model.face_head import AXES, NEIGHBOURS, StepContext, StepHead, VertexDistribution, kind_index
+from core.model.decoder import DecoderConfig
+from core.model.face_head import AXES, StepContext, StepHead, VertexDistribution, kind_index
 from core.model.face_input import StepInput
 from core.model.face_maps import Earlier, MapInputs, point_density, to_cells
 from core.model.packed import packed_attention
@@ -151,12 +151,10 @@ class FaceDecoder(nn.Module):
             layer.after_attention = torch.compile(layer.after_attention, dynamic=True)  # type: ignore[method-assign]
 
     def make_steps(self, ids: Tensor, points: Tensor | None) -> Steps:
-        """The steps of a batch of padded sequences (B, T) [BOS, ids, EOS, PAD ...], where the loader has not made them."""
+        """The steps of padded sequences (B, T) [BOS, ids, EOS, PAD ...], where the loader has not made them."""
         return batch_steps(ids, points, self.steps, self.bins)
 
-    def forward(
-        self, condition: Tensor, steps: Steps, points: Tensor | None, predict: bool = False
-    ) -> GroupLoss:
+    def forward(self, condition: Tensor, steps: Steps, points: Tensor | None, predict: bool = False) -> GroupLoss:
         """Likelihoods of whole meshes.
 
         Args:
@@ -181,6 +179,7 @@ class FaceDecoder(nn.Module):
         predicted = None
         if predict:
             predicted = steps.groups.clone()
+            assert likeliest is not None
             predicted[written, 1:] = likeliest.to(predicted.dtype)
             # L and R may stand for each other; another kind would leave the true ones after it without a place.
             turned = torch.where(target < 2, kind_logits[:, :2].argmax(-1), kinds[turn])
@@ -200,9 +199,7 @@ class FaceDecoder(nn.Module):
 
         return FaceStepper(self, tokenizer, sampling, slots, take_weights, cache_dtype)
 
-    def _through_layers(
-        self, condition: Tensor, steps: Steps, points: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _through_layers(self, condition: Tensor, steps: Steps, points: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden states (N, C) of the steps, and each one's number within its mesh and its mesh."""
         size, device = condition.shape[1], condition.device
         lengths = steps.lengths.tolist()
@@ -282,4 +279,3 @@ def _vertex_nats(
 def _vertices_by_row(earlier: Earlier) -> Tensor:
     """(B, T, J, 3)."""
     return earlier.vertices.unsqueeze(1).expand(-1, earlier.seen.shape[1], -1, -1)
-

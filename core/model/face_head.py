@@ -1,8 +1,8 @@
 """What the face decoder writes at a step: a kind, and a vertex that is either one written before or new.
 
-The distribution of a group is exact: p(kind) p(vertex | kind), and the vertex is a mixture of whole vertices, copied from
-the open boundary about the gate or from anywhere earlier in the mesh, and of coordinates, y then z then x, each given
-those before it. So its likelihood compares with that of any other model of the same token stream.
+The distribution of a group is exact: p(kind) p(vertex | kind), and the vertex is a mixture of whole vertices, copied
+from the open boundary about the gate or from anywhere earlier in the mesh, and of coordinates, y then z then x, each
+given those before it. So its likelihood compares with that of any other model of the same token stream.
 """
 
 import math

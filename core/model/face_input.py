@@ -1,4 +1,4 @@
-"""What the face decoder is shown before each step, as vectors: the gate, the open boundary, and points not yet covered."""
+"""What the face decoder is shown before each step, as vectors: gate, open boundary, and points not yet covered."""
 
 import math
 
@@ -103,10 +103,14 @@ class StepInput(nn.Module):
             turn = (steps.phase == TURN_PHASE).unsqueeze(1)
             start, end = places[:, 1], places[:, 2]
             left = torch.where(turn, (tip + end) / 2, tip)
-            right = torch.where(turn, (tip + start) / 2, torch.where((steps.phase == THIRD_PHASE).unsqueeze(1), start, tip))
+            right = torch.where(
+                turn, (tip + start) / 2, torch.where((steps.phase == THIRD_PHASE).unsqueeze(1), start, tip)
+            )
             anchors = torch.stack([left, right], 1).repeat_interleave(self.near, 1)  # (N, 2 * near, 3)
             about = points[:, : 2 * self.near] - anchors
-            both = self.near_set(about.reshape(2 * count, self.near, 3), present[:, : 2 * self.near].reshape(2 * count, -1))
+            both = self.near_set(
+                about.reshape(2 * count, self.near, 3), present[:, : 2 * self.near].reshape(2 * count, -1)
+            )
             made.append(both.view(count, -1))
         if self.spread:
             made.append(self.spread_set(points[:, 2 * self.near :] - tip.unsqueeze(1), present[:, 2 * self.near :]))

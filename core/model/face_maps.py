@@ -110,7 +110,8 @@ class Maps:
         near = self._count(self.near[..., axis], present)
         maps = [used, used.flip(-1), inputs.density[inputs.row, axis], near.log1p(), _blur(near.log1p())]
         if k:
-            assert self.cloud_say is not None and self.equal is not None
+            assert self.cloud_say is not None
+            assert self.equal is not None
             cloud = self._count(inputs.cells[inputs.row, :, axis], self.cloud_say)
             again = self._used_with(axis)
             maps += [self._count(self.near[..., axis], self.near_say).log1p(), cloud.log1p(), _blur(cloud).log1p()]

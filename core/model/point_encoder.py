@@ -1,4 +1,4 @@
-"""Point cloud -> latent of a fixed size: one cross-attention block from queries to the embedded points; and points back."""
+"""Point cloud -> latent of a fixed size, by one cross-attention block from queries to the embedded points; and back."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -114,7 +114,7 @@ class PointDecoder(nn.Module):
 
 
 def cloud_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Mean over a batch of the Chamfer distance (both directions' mean nearest distances, halved) of (B, N, 3) clouds."""
+    """Mean over a batch of the Chamfer distance (both ways' mean nearest distances, halved) of (B, N, 3) clouds."""
     a, b = (x[:, :: -(-x.shape[1] // COMPARED_POINTS)].float() for x in (a, b))
     with torch.no_grad():  # which point is nearest; only then how far it is, so that few distances have gradients
         distances = torch.cdist(a, b)

@@ -11,10 +11,10 @@ from core.data.batch import Batch
 from core.data.finish import finish
 from core.data.mesh import Mesh
 from core.data.metrics import chamfer
+from core.groups import to_ids
 from core.model.arae import ArAE, ArAEOutput
 from core.model.generate import SamplingConfig, generate
-from core.tokens import ID_OFFSET, PAD, Tokenizer
-from meto.surface import to_tokens
+from core.tokens import PAD, Tokenizer
 
 PICTURE_SIZE = 320  # pixels
 # Budget of a generated mesh: that of the longest true one of its batch, and some.
@@ -43,9 +43,10 @@ def argmax_meshes(output: ArAEOutput, batch: Batch, tokenizer: Tokenizer) -> lis
         output: of the batch; the face decoder's with `predict`.
     """
     if output.groups is not None:
-        assert output.groups.predicted is not None and batch.steps is not None
+        assert output.groups.predicted is not None
+        assert batch.steps is not None
         parts = output.groups.predicted.cpu().split(batch.steps.lengths.tolist())
-        return [_mesh(to_tokens(part.numpy()).astype(np.int64) + ID_OFFSET, tokenizer) for part in parts]
+        return [_mesh(to_ids(part.numpy()), tokenizer) for part in parts]
     assert output.logits is not None
     lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
     kind = torch.as_tensor(interchangeable(tokenizer), device=output.logits.device)  # (vocab,)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.groups import Steps
+from core.groups import Steps, to_ids
 from core.model.engine.cache import SlotCache
 from core.model.engine.face_layout import FaceLayout
 from core.model.engine.faces import GroupGuard
@@ -21,7 +21,7 @@ from core.model.face_head import AXES, CHOSEN, POINTER_DIM, StepContext, VertexD
 from core.model.face_maps import Earlier, MapInputs, point_density, to_cells
 from core.model.sampling import SamplingConfig, sample, uniform_numbers
 from core.tokens import ID_OFFSET, Tokenizer
-from meto.surface import BOM, END, NUM_KINDS, SECOND, THIRD, TURN_PHASE, to_groups, to_tokens
+from meto.surface import BOM, END, NUM_KINDS, SECOND, THIRD, TURN_PHASE, Shown, to_groups
 
 if TYPE_CHECKING:
     from core.model.face_decoder import FaceDecoder
@@ -71,13 +71,13 @@ class FaceStepper:
 
     def _tables(self, like: Tensor) -> None:
         """What is kept of every slot on the device, beside the cache."""
-        slots, bins, put = self.slots, self.bins, {"device": self.device}
+        slots, bins, device = self.slots, self.bins, self.device
         self.keys = like.new_zeros(slots, 0, POINTER_DIM)  # of the vertices written
-        self.vertices = torch.full((slots, 0, 3), -1, **put)
-        self.used = torch.zeros(slots, 3, bins, dtype=torch.bool, **put)
-        self.cloud = torch.zeros(slots, 0, 3, **put)
-        self.cells = torch.zeros(slots, 0, 3, dtype=torch.long, **put)
-        self.density = torch.zeros(slots, 3, bins, **put)
+        self.vertices = torch.full((slots, 0, 3), -1, device=device)
+        self.used = torch.zeros(slots, 3, bins, dtype=torch.bool, device=device)
+        self.cloud = torch.zeros(slots, 0, 3, device=device)
+        self.cells = torch.zeros(slots, 0, 3, dtype=torch.long, device=device)
+        self.density = torch.zeros(slots, 3, bins, device=device)
 
     # ------------------------------------------------------------------ a sequence comes and goes
 
@@ -198,7 +198,7 @@ class FaceStepper:
             table[slot] = group
             self.surfaces.feed(table)
         kind, vertex = int(group[0]), group[1:]
-        self.ids_of[slot] += (to_tokens(group) + ID_OFFSET).tolist()
+        self.ids_of[slot] += to_ids(group).tolist()
         self.before[slot], self.last[slot] = kind, vertex
         self.vertices[slot, self.written[slot]] = torch.as_tensor(vertex, device=self.device).long()
         for axis in range(3):
@@ -206,14 +206,15 @@ class FaceStepper:
         self.written[slot] += 1
         self.faces[slot] += kind not in (BOM, SECOND)
         if self.guards:
-            self.guards[slot].take(kind, tuple(map(int, vertex)))
+            self.guards[slot].take(kind, (int(vertex[0]), int(vertex[1]), int(vertex[2])))
 
     @torch.inference_mode()
     def _groups(self, slots: list[int]) -> np.ndarray:
         """(B, 4) what comes next in each slot."""
         shown = self.surfaces.shown()
         index = np.asarray(slots)
-        steps = Steps(None, *(torch.as_tensor(part[index], device=self.device) for part in shown), None, None)
+        known = Shown(*(torch.as_tensor(part[index], device=self.device) for part in shown))  # type: ignore[arg-type]
+        steps = Steps(None, *known, None, None)
         hidden = self._hidden(slots, steps)
         uniform = torch.as_tensor(
             np.stack([self.draws[slot][min(self.written[slot], len(self.draws[slot]) - 1)] for slot in slots]),
@@ -267,7 +268,10 @@ class FaceStepper:
             hidden, uniform = hidden[writing], uniform[writing]
         kind = torch.as_tensor(kinds[writing], device=self.device)
         distribution = VertexDistribution(self.decoder.head, hidden, kind, context)
-        refused = [self.guards[slot].refused(int(kinds[k])) if self.guards else set() for slot, k in zip(which, writing)]
+        refused = [
+            self.guards[slot].refused(int(kinds[k])) if self.guards else set()
+            for slot, k in zip(which, writing, strict=True)
+        ]
         logits = distribution.which_logits()
         candidates = torch.cat([distribution.copies, context.earlier.vertices], dim=1)  # (W, 2 + J, 3)
         self._refuse_copies(logits, candidates, refused)
