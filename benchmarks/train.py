@@ -29,7 +29,8 @@ sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core import cli
-from core.config import ARAE_TINY, Config, with_overrides
+from core.config import ARAE_TINY_TOKEN as ARAE_TINY
+from core.config import Config, with_overrides
 from core.data.batch import Batch, BatchSampler, collate
 from core.data.dataset import MeshDataset
 from core.data.mesh import Mesh, normalize

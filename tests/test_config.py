@@ -98,14 +98,19 @@ def test_every_flag_has_a_help_text(name, capsys):
 
 
 def test_words_override_the_preset():
-    words = ["ArAE-tiny", "--test_num_face", "100", "-1", "--no_use_meto", "--lr", "0.5", "--data", "a", "b"]
+    words = ["ArAE-nano", "--test_num_face", "100", "-1", "--no_use_meto", "--lr", "0.5", "--data", "a", "b"]
     name, config = parse_cli("about", words)
-    assert name == "ArAE-tiny"
+    assert name == "ArAE-nano"
     assert config.test.test_num_face == (100, -1)
     assert not config.tokenizer.use_meto
     assert config.train.lr == 0.5
     assert tuple(config.data.data) == ("a", "b")
-    assert config.model == PRESETS["ArAE-tiny"][1].model
+    assert config.model == PRESETS["ArAE-nano"][1].model
+
+
+def test_face_decoder_needs_its_tokenizer():
+    with pytest.raises(ValueError, match="--decoder face writes --meto_backend LR_ABSCO"):
+        parse_cli("about", ["ArAE-tiny", "--meto_backend", "LR"])
 
 
 def test_bad_words_are_refused(capsys):

@@ -14,7 +14,7 @@ from core import cli
 from core.training.log import METRICS_NAME
 
 SIZE, MARGIN = (460, 300), (64, 34, 14, 40)  # of a plot; its left, top, right and bottom margins, in pixels
-COLORS = {"train": (31, 119, 180), "test": (214, 39, 40)}
+COLORS = [(31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189)]
 TICKS = 5
 NAMES = ["loss", "nats_per_face", "token_accuracy"]
 
@@ -39,8 +39,8 @@ def read(workspace: Path, name: str) -> Series:
     return series
 
 
-def plot(name: str, series: Series) -> Image.Image:
-    """A plot of a metric over steps, with both splits."""
+def plot(name: str, series: Series, over: str = "step") -> Image.Image:
+    """A plot of a metric over steps, or over something else, a line for each series."""
     points = [point for line in series.values() for point in line]
     right = max(x for x, _ in points) or 1
     low, high = min(y for _, y in points), max(y for _, y in points)
@@ -58,12 +58,13 @@ def plot(name: str, series: Series) -> Image.Image:
         draw.line([place(0, y), place(right, y)], fill=(225, 225, 225))
         draw.text((left - 6, place(0, y)[1]), f"{y:.3g}", fill="black", font=font, anchor="rm")
         draw.text((place(x, low)[0], SIZE[1] - rest_y + 6), f"{x:,.0f}", fill="black", font=font, anchor="mt")
-    draw.text((left + width / 2, SIZE[1] - 4), "step", fill="black", font=font, anchor="mb")
+    draw.text((left + width / 2, SIZE[1] - 4), over, fill="black", font=font, anchor="mb")
     draw.text((left, 8), name, fill="black", font=ImageFont.load_default(15), anchor="lt")
     for k, (split, line) in enumerate(series.items()):
+        color = COLORS[k % len(COLORS)]
         if len(line) > 1:
-            draw.line([place(*point) for point in line], fill=COLORS[split], width=2, joint="curve")
-        draw.text((SIZE[0] - rest_x - 40 * k, 10), split, fill=COLORS[split], font=font, anchor="rt")
+            draw.line([place(*point) for point in line], fill=color, width=2, joint="curve")
+        draw.text((SIZE[0] - rest_x - 40 * k, 10), split, fill=color, font=font, anchor="rt")
     return image
 
 

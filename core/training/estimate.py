@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from core.model.arae import ArAE, ArAEConfig
+from core.model.arae import FACE_VOCABULARY_SPECIAL, ArAE, ArAEConfig
+from core.model.face_decoder import FaceDecoder
+from core.model.face_head import POINTER_DIM
+from core.model.face_maps import NUM_MAPS
 
 GIB = 2**30
 # Bytes a parameter: float32 weight, gradient and two moments of AdamW; and its bf16 copy in a step under autocast.
@@ -18,6 +21,10 @@ STATIC_BYTES, COPY_BYTES = 16, 2
 # and its norms in float32, the rest (q, k, v and their casts, the MLP's input and output) in two bytes; two masks.
 KEPT_BYTES, KEPT_MLP_BYTES = 36.0, 2.0
 BACKWARD_BYTES = 24.0  # gradients in flight in one layer
+# Tokens a group of the face decoder, on artist meshes (4.46 tokens and 1.15 groups a face).
+TOKENS_PER_GROUP = 3.87
+# Per pair of groups of a mesh: the pointer's scores in float32, their softmax and gradient, masks.
+PAIR_BYTES = 14.0
 LABEL_BYTES = 14.0  # logits in bf16 and float32, their softmax and gradient, per label and word
 CUDA_CONTEXT = 1.5 * GIB
 
@@ -30,11 +37,15 @@ def forward_flops(config: ArAEConfig, vocab_size: int, lengths: Sequence[int]) -
     """
     decoder = config.decoder
     dim, mlp = decoder.hidden_dim, decoder.intermediate_dim or 4 * decoder.hidden_dim
+    is_face = decoder.decoder == "face"
+    ends = _face_ends_flops(config, vocab_size) if is_face else 2 * dim * vocab_size
     total = 0.0
     for length in lengths:
-        positions = length + config.num_cond_tokens
-        products = 2 * positions * (4 * dim**2 + 2 * dim * mlp)
-        total += decoder.num_layers * (products + 2 * positions**2 * dim) + 2 * length * dim * vocab_size
+        steps = length / TOKENS_PER_GROUP if is_face else length
+        positions = steps + config.num_cond_tokens
+        products = 2 * positions * (4 * dim**2 + 2 * dim * mlp)  # a gated MLP is as large, by design
+        total += decoder.num_layers * (products + 2 * positions**2 * dim) + steps * ends
+        total += POINTER_DIM * steps**2 * is_face
     return total + len(lengths) * (_point_encoder_flops(config) if config.cond_mode == "point" else 0.0)
 
 
@@ -45,6 +56,19 @@ def _point_encoder_flops(config: ArAEConfig) -> float:
     queries = 2 * size * (2 * width**2 + 12 * width**2 + width * encoder.point_latent_dim)
     attention = 4 * size * points * width
     return context + queries + attention + 2 * size * encoder.point_latent_dim * dim
+
+
+def _face_ends_flops(config: ArAEConfig, vocab_size: int) -> float:
+    """Operations of the face decoder's input and head for one group."""
+    with torch.device("meta"):
+        decoder = FaceDecoder(config.decoder, config.steps, vocab_size - FACE_VOCABULARY_SPECIAL)
+    total = 0
+    for name, module in [*decoder.input.named_modules(), *decoder.head.named_modules()]:
+        if isinstance(module, torch.nn.Linear):
+            steps = config.steps
+            shown = {"near_set": 2 * steps.near_points, "spread_set": steps.spread_points}.get(name.split(".")[0], 1)
+            total += 2 * shown * module.weight.numel()
+    return total
 
 
 def step_flops(config: ArAEConfig, vocab_size: int, lengths: Sequence[int]) -> float:
@@ -118,13 +142,17 @@ def memory(
     parameters = count_parameters(config, vocab_size)
     static = parameters * (STATIC_BYTES + (COPY_BYTES if low_precision else 0)) / shards
     decoder = config.decoder
-    positions = sum(lengths) + len(lengths) * config.num_cond_tokens
+    is_face = decoder.decoder == "face"
+    steps = [length / TOKENS_PER_GROUP for length in lengths] if is_face else list(lengths)
+    positions = sum(steps) + len(lengths) * config.num_cond_tokens
     dim, mlp = decoder.hidden_dim, decoder.intermediate_dim or 4 * decoder.hidden_dim
     wider = 1.0 if low_precision else 1.5
     layer = positions * (KEPT_BYTES * dim + KEPT_MLP_BYTES * mlp) * wider
     layers = layer + 4 * positions * dim * decoder.num_layers if checkpointing else layer * decoder.num_layers
     in_flight = positions * dim * BACKWARD_BYTES * wider
-    head = sum(lengths) * vocab_size * LABEL_BYTES
+    head = sum(steps) * vocab_size * LABEL_BYTES
+    if is_face:  # three coordinates, the maps of each, and the pointer
+        head = sum(steps) * vocab_size * (3 * LABEL_BYTES + 4 * sum(NUM_MAPS)) + PAIR_BYTES * sum(n**2 for n in steps)
     return Memory(parameters, static, layers + in_flight + head + len(lengths) * _point_encoder_bytes(config) * wider)
 
 
