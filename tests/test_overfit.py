@@ -8,7 +8,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
 
-from core.config import ARAE_NANO, with_overrides
+from core.config import ARAE_NANO, ARAE_NANO_FACE, with_overrides
 from core.data.dataset import MeshDataset
 from core.data.finish import finish
 from core.data.shapes import make_shape
@@ -20,8 +20,7 @@ from core.training.trainer import Trainer
 from core.training.weights import load_weights
 
 FAMILIES = ("table", "chair", "lamp", "house")
-CONFIG = with_overrides(
-    ARAE_NANO,
+OPTIONS = dict(
     num_epochs=100000,
     max_steps=400,
     lr=3e-3,
@@ -64,9 +63,10 @@ def _alone():
     GradientState._reset_state()
 
 
-def test_four_meshes_are_memorised_and_generated_exactly(tmp_path: Path):
+@pytest.mark.parametrize("preset", [ARAE_NANO, ARAE_NANO_FACE], ids=["token", "face"])
+def test_four_meshes_are_memorised_and_generated_exactly(preset, tmp_path: Path):
     begun = time.process_time()  # others may keep the cores busy
-    config = with_overrides(CONFIG, workspace=str(tmp_path))
+    config = with_overrides(preset, **OPTIONS, workspace=str(tmp_path))
     task = FourMeshes(config.tokenizer, config.model, config.data, config.train)
     Trainer(config.train, task).fit()
 

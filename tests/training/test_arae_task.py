@@ -11,6 +11,7 @@ from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 
 from core.config import ARAE_NANO, with_overrides
+from core.model.arae import ArAEOutput
 from core.tokens import BOS, EOS, PAD
 from core.training import evaluation, log
 from core.training.tasks import ArAETask
@@ -110,18 +111,23 @@ def test_arg_max_meshes_are_whole(options):
     taken = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "_mesh", lambda ids, _: taken.append(ids))
-        evaluation.argmax_meshes(logits, batch, task.tokenizer)
+        evaluation.argmax_meshes(_output(logits, labels), batch, task.tokenizer)
     assert [len(ids) for ids in taken] == lengths
     for ids in taken:
         assert task.tokenizer.grammar.validate(ids) is None
         assert (ids == EOS).sum() == 1
     certain = torch.nn.functional.one_hot(labels, task.tokenizer.vocab_size).float()
     for mesh, truth in zip(
-        evaluation.argmax_meshes(certain, batch, task.tokenizer),
+        evaluation.argmax_meshes(_output(certain, labels), batch, task.tokenizer),
         evaluation.true_meshes(batch, task.tokenizer),
         strict=True,
     ):
         assert np.array_equal(mesh.faces, truth.faces)
+
+
+def _output(logits, labels):
+    zero = torch.zeros(())
+    return ArAEOutput(zero, zero, zero, labels, logits)
 
 
 def test_what_does_not_fit_is_refused_with_what_would(tmp_path, monkeypatch, caplog):

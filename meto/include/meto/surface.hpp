@@ -161,6 +161,7 @@ class Uncovered {
 
     // Indices of the `count` points nearest to `to`, nearest first; -1 where there are fewer.
     void nearest(Point to, std::size_t count, std::int32_t *out) {
+        if (count == 0) return;
         distances_.resize(size());
         for (std::size_t i = 0; i < size(); ++i) {
             const float dx = x_[i] - to.x, dy = y_[i] - to.y, dz = z_[i] - to.z;

@@ -1,0 +1,163 @@
+"""Unfinished surfaces: groups of a stream, what is known before each, live as well as replayed."""
+
+import numpy as np
+import pytest
+
+from meto import Engine, SurfaceBatch
+from meto.surface import (
+    BOM,
+    END,
+    LEFT,
+    RIGHT,
+    SECOND,
+    SECOND_PHASE,
+    START_PHASE,
+    THIRD,
+    THIRD_PHASE,
+    TURN_PHASE,
+    to_groups,
+    to_tokens,
+)
+
+BINS = 32
+FIRST = [[BOM, 4, 4, 4], [SECOND, 8, 4, 4], [THIRD, 4, 8, 4]]
+
+
+def octahedra(count=2):
+    """Closed surfaces beside each other, and the tokens of them all."""
+    corners = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], np.float32)
+    faces = np.array([[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]])
+    shift = np.linspace(-0.6, 0.6, count)
+    vertices = np.concatenate([0.25 * corners + [x, 0, 0] for x in shift])
+    faces = np.concatenate([faces + 6 * k for k in range(count)])
+    return vertices, faces, Engine(BINS).encode(vertices, faces)[0]
+
+
+def test_groups_and_tokens_are_the_same_stream():
+    tokens = octahedra()[2]
+    groups = to_groups(tokens)
+    assert np.array_equal(to_tokens(groups), tokens)
+    kinds = groups[:, 0]
+    assert kinds[:3].tolist() == [BOM, SECOND, THIRD]
+    assert kinds[-1] == END
+    assert (kinds == BOM).sum() == (tokens == BOM).sum()
+    assert len(groups) == (kinds <= RIGHT).sum() + 3 * (kinds == BOM).sum() + 1
+    assert to_groups([]).tolist() == [[END, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_parts_of_a_group_are_refused(cut):
+    tokens = octahedra()[2][:cut]
+    if cut in (10, 14, 18):
+        assert len(to_tokens(to_groups(tokens))) == cut
+    elif cut not in (4, 7):  # whole vertices of a first face
+        with pytest.raises(ValueError, match=f"{cut} tokens"):
+            to_groups(tokens)
+
+
+def test_live_equals_replayed_in_any_batch():
+    rng = np.random.default_rng(0)
+    streams = [to_groups(octahedra(n)[2]) for n in (1, 2)]
+    clouds = [rng.uniform(-1, 1, (n, 3)).astype(np.float32) for n in (50, 300)]
+    surfaces = SurfaceBatch(2, BINS, near=4, spread=3)
+    wanted = [surfaces.replay(groups, cloud) for groups, cloud in zip(streams, clouds, strict=True)]
+    for k, cloud in enumerate(clouds):
+        surfaces.begin(k, cloud)
+    for step in range(max(map(len, streams))):
+        shown = surfaces.shown()
+        for k, groups in enumerate(streams):
+            if step < len(groups):
+                for name in shown._fields:
+                    assert np.array_equal(getattr(shown, name)[k], getattr(wanted[k], name)[step])
+        surfaces.feed([g[step] if step < len(g) else [-1, 0, 0, 0] for g in streams])
+
+
+def test_phases_and_gates():
+    shown = SurfaceBatch(1, BINS).replay([*FIRST, [LEFT, 8, 8, 4], [RIGHT, 8, 8, 8], [END, 0, 0, 0]])
+    assert shown.phase.tolist() == [START_PHASE, SECOND_PHASE, THIRD_PHASE, *[TURN_PHASE] * 3]
+    assert shown.gate[0].tolist() == [-1] * 9
+    assert shown.gate[1].tolist() == [4, 4, 4] + [-1] * 6
+    assert shown.gate[3].tolist() == [4, 4, 4, 8, 4, 4, 4, 8, 4]  # tip, start, end
+    assert shown.gate[4].tolist() == [8, 8, 4, 4, 4, 4, 4, 8, 4]  # L: (v, tip, end)
+    assert shown.gate[5].tolist() == [8, 8, 8, 4, 4, 4, 8, 8, 4]  # R: (v, start, tip)
+    assert shown.open_edges.tolist() == [0, 0, 0, 3, 4, 5]
+
+
+def test_a_closed_surface_leaves_no_edge_open_and_its_faces_end_at_neighbours():
+    groups = to_groups(octahedra(1)[2])
+    shown = SurfaceBatch(1, BINS).replay(groups)
+    assert shown.open_edges[-1] == 0
+    seen, closing = set(), 0
+    for k, group in enumerate(groups[:-1]):
+        vertex = tuple(group[1:])
+        if group[0] <= RIGHT and vertex in seen:
+            pair = shown.neighbours[k].reshape(2, 2, 3)[group[0]]
+            assert vertex in set(map(tuple, pair))
+            closing += 1
+        seen.add(vertex)
+    assert closing == 4  # of eight faces the first has three vertices, three more bring one, the others none
+
+
+def test_points_are_covered_by_the_faces_near_them():
+    vertices, faces, tokens = octahedra(2)
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(faces), size=400)
+    weights = rng.dirichlet([1, 1, 1], 400)
+    points = np.einsum("nk,nkd->nd", weights, vertices[faces[picks]]).astype(np.float32)
+    cell = 2 / BINS
+    shown = SurfaceBatch(1, BINS, near=5, spread=400, cover=cell).replay(to_groups(tokens), points)
+    assert shown.uncovered[0] == 1
+    assert (np.diff(shown.uncovered) <= 0).all()
+    assert shown.uncovered[-1] == 0
+    half = len(shown.phase) // 2
+    left = set(shown.points[half][10:].tolist()) - {-1}
+    assert left  # those of the second one, all of them
+    assert all(points[k][0] > 0 for k in left)
+    assert left == set(np.flatnonzero(points[:, 0] > 0).tolist())
+
+
+def test_the_nearest_points_are_the_nearest():
+    rng = np.random.default_rng(1)
+    points = rng.uniform(-1, 1, (200, 3)).astype(np.float32)
+    shown = SurfaceBatch(1, BINS, near=7, spread=0, cover=0.0).replay([*FIRST, [END, 0, 0, 0]], points)
+    tip, start, end = (np.array(v) for v in shown.gate[3].reshape(3, 3))
+    for k, edge in enumerate(((tip, end), (tip, start))):
+        middle = (np.mean(edge, axis=0) + 0.5) / BINS * 2 - 1
+        wanted = np.argsort(np.linalg.norm(points - middle, axis=1))[:7]
+        assert shown.points[3][7 * k : 7 * k + 7].tolist() == wanted.tolist()
+
+
+def test_spread_goes_from_the_lowest_up():
+    points = np.array([[0, y, 0] for y in (0.5, -0.5, 0.1, -0.9)], np.float32)
+    shown = SurfaceBatch(1, BINS, near=0, spread=6).replay([[END, 0, 0, 0]], points)
+    assert shown.points[0].tolist() == [3, 1, 2, 0, -1, -1]
+    assert SurfaceBatch(1, BINS, near=0, spread=2).replay([[END, 0, 0, 0]], points).points[0].tolist() == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("groups", "reason"),
+    [
+        ([[LEFT, 1, 1, 1]], "group 0: a group of another kind"),
+        ([[BOM, 1, 1, 1], [THIRD, 1, 1, 2]], "group 1: a group of another kind"),
+        ([*FIRST, [SECOND, 1, 1, 1]], "group 3: a group of another kind"),
+        ([[BOM, 1, 1, BINS]], "group 0: the vertex is outside the grid"),
+        ([[BOM, -1, 1, 1]], "group 0: the vertex is outside the grid"),
+        ([[7, 1, 1, 1]], "group 0: there is no kind 7"),
+    ],
+)
+def test_wrong_groups_are_named(groups, reason):
+    with pytest.raises(ValueError, match=reason):
+        SurfaceBatch(1, BINS).replay(groups)
+
+
+def test_wrong_sizes_are_named():
+    for options in ({"batch_size": 0}, {"near": -1}, {"spread": -1}, {"cover": -0.1}, {"cover": float("nan")}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            SurfaceBatch(**{"batch_size": 1, "discrete_bins": BINS, **options})
+    surfaces = SurfaceBatch(2, BINS)
+    with pytest.raises(ValueError, match="1 groups for 2 surfaces"):
+        surfaces.feed([FIRST[0]])
+    with pytest.raises(ValueError, match="surface 2 of 2"):
+        surfaces.begin(2)
+    with pytest.raises(ValueError, match="groups have shape"):
+        surfaces.feed([[0, 1, 2]])

@@ -1,0 +1,266 @@
+"""The face decoder: exact likelihoods, and generation through the engine that follows the same distribution."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from core.config import ARAE_NANO_FACE, PRESETS
+from core.data.batch import collate
+from core.data.dataset import MeshDataset
+from core.data.sources import ShapesSource
+from core.groups import StepConfig, batch_steps, join_steps, mesh_steps, to_ids
+from core.model.arae import ArAE
+from core.model.decoder import DecoderConfig
+from core.model.engine import Engine, Request
+from core.model.engine.rows import Rows
+from core.model.face_decoder import FaceDecoder
+from core.model.sampling import SamplingConfig
+from core.tokens import BOS, EOS, Tokenizer, TokenizerConfig
+from meto.surface import BOM, END, LEFT, RIGHT, SECOND, THIRD
+
+BINS, DIM, COND, BUDGET = 16, 64, 5, 120
+GREEDY, SAMPLE = SamplingConfig("greedy"), SamplingConfig("sample")
+TOKENIZER = Tokenizer(TokenizerConfig(discrete_bins=BINS))
+
+
+def make(bins=BINS, ends=True, **steps):
+    """A random decoder whose choices vary."""
+    torch.manual_seed(0)
+    sizes = DecoderConfig("face", max_seq_length=400, hidden_dim=DIM, num_layers=2, num_heads=4)
+    decoder = FaceDecoder(sizes, StepConfig(**{"near_points": 3, "spread_points": 3, **steps}), bins).eval()
+    with torch.no_grad():
+        for part in (decoder.head.ops, *decoder.head.logits):
+            part.weight.mul_(4)
+        decoder.head.ops.bias[3] = -1.0 if ends else -100.0
+    return decoder
+
+
+def cloud(seed=0, count=60):
+    return np.random.default_rng(seed).uniform(-0.9, 0.9, (count, 3)).astype(np.float32)
+
+
+def requests(count, budget=BUDGET, points=True, **options):
+    rows = torch.randn(count, COND, DIM, generator=torch.Generator().manual_seed(7))
+    clouds = [cloud(seed, 40 + 10 * seed) if points else None for seed in range(count)]
+    return [Request(row, k, budget, points=clouds[k], key=k, **options) for k, row in enumerate(rows)]
+
+
+def run(decoder, asked, config=SAMPLE, slots=1, masked=False):
+    engine = Engine(decoder, TOKENIZER, config, slots)
+    if masked:  # the way of attention that GPUs take
+        stepper = engine.stepper
+        stepper.cache.masked, stepper.cache.native = True, None
+        stepper.rows = Rows(stepper.slots, stepper.device, every=True)
+    return {request.key: (made.ids.tolist(), made.ending) for request, made in engine.run(iter(asked))}
+
+
+@pytest.mark.parametrize("points", [True, False])
+@pytest.mark.parametrize(
+    "before",
+    [
+        [],
+        [[BOM, 0, 0, 0]],
+        [[BOM, 0, 0, 0], [SECOND, 2, 0, 0]],
+        [[BOM, 0, 0, 0], [SECOND, 2, 0, 0], [THIRD, 0, 2, 0]],
+        [[BOM, 0, 0, 0], [SECOND, 2, 0, 0], [THIRD, 0, 2, 0], [LEFT, 2, 2, 1], [RIGHT, 0, 0, 1]],
+    ],
+)
+def test_the_probabilities_of_all_groups_add_up_to_one(before, points):
+    """By brute force over a grid of 3: every kind and every vertex that may come next."""
+    bins = 3
+    decoder = make(bins).double()
+    kinds = {0: [BOM], 1: [SECOND], 2: [THIRD]}.get(len(before), [LEFT, RIGHT, BOM, END])
+    vertices = list(itertools.product(range(bins), repeat=3))
+    groups = [[kind, *v] for kind in kinds for v in (vertices if kind != END else [(0, 0, 0)])]
+    given = cloud(count=9) if points else None
+    condition = torch.randn(1, COND, DIM, generator=torch.Generator().manual_seed(1)).double()
+    total = 0.0
+    for group in groups:
+        total += np.exp(-_nats_of_last(decoder, condition, [*before, group], given))
+    assert total == pytest.approx(1, abs=1e-5)
+
+
+def _nats_of_last(decoder, condition, groups, points):
+    """Of the last group, given those before."""
+    # Streams end with END; of an unfinished one that end is not asked about, so its kind does not matter.
+    whole = groups if groups[-1][0] == END else [*groups, [END, 0, 0, 0]]
+    made = _steps(whole, points, decoder)
+    cloud_of = None if points is None else torch.from_numpy(points)[None].double()
+    with torch.no_grad():
+        loss = decoder(condition, made, cloud_of)
+    turns = int((made.phase[: len(groups)] == 1).sum())
+    kind = float(loss.kind[turns - 1]) if made.phase[len(groups) - 1] == 1 else 0.0
+    return kind + (0.0 if groups[-1][0] == END else float(loss.vertex[len(groups) - 1]))
+
+
+def _steps(groups, points, decoder):
+    groups = np.array(groups, np.int32)
+    written = groups[:-1]
+    ids = to_ids(written)
+    tail = {BOM: 2, SECOND: 1}.get(int(written[-1, 0]) if len(written) else END, 0)
+    # A first face that is not whole yet is completed for the tokenizer and cut off again.
+    fill = [[SECOND, 0, 0, 0], [THIRD, 0, 0, 0]][2 - tail :] if tail else []
+    ids = to_ids(np.array([*written, *fill], np.int32).reshape(-1, 4)) if len(written) else ids
+    made = mesh_steps(ids, points, decoder.steps, decoder.bins)
+    count = len(groups)
+    cut = join_steps([made])
+    for name in ("groups", "phase", "open_edges", "gate", "neighbours", "points", "uncovered"):
+        value = getattr(cut, name)[:count]
+        object.__setattr__(cut, name, value)
+    cut.groups[-1] = torch.tensor([END, 0, 0, 0])
+    object.__setattr__(cut, "lengths", torch.tensor([count]))
+    return cut
+
+
+@pytest.mark.parametrize("points", [True, False])
+def test_generation_follows_the_likelihood(points):
+    """What greedy generation writes is, group by group, the likeliest by one pass without a cache."""
+    decoder = make(ends=False)
+    for request in requests(3, points=points):
+        (ids, _ending), *_ = run(decoder, [request], GREEDY).values()
+        row = torch.tensor([[BOS, *ids, EOS]])
+        given = None if request.points is None else torch.from_numpy(request.points)[None]
+        steps = batch_steps(row, given, decoder.steps, BINS)
+        with torch.no_grad():
+            predicted = decoder(request.condition[None], steps, given, predict=True).predicted
+        assert torch.equal(predicted[:-1], steps.groups[:-1])  # the end is the budget's, not the decoder's
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("points", [True, False])
+def test_a_batch_equals_its_singles(points, masked):
+    decoder, asked = make(), requests(7, points=points)
+    singles = {}
+    for request in asked:
+        singles |= run(decoder, [request])
+    assert run(decoder, asked, slots=3, masked=masked) == singles
+    assert len({tuple(ids) for ids, _ in singles.values()}) == len(asked)
+
+
+@pytest.mark.parametrize("config", [GREEDY, SAMPLE])
+def test_every_mesh_is_well_formed(config):
+    decoder = make()
+    for ids, ending in run(decoder, requests(12), config, slots=5).values():
+        assert TOKENIZER.grammar.validate([*ids, EOS]) is None
+        assert ending in ("eos", "tokens")
+        assert len(ids) <= BUDGET
+
+
+def test_resuming_equals_going_on():
+    decoder = make(ends=False)
+    for request in requests(4):
+        ((ids, _),) = run(decoder, [request]).values()
+        for cut in (10, 14, 30):
+            if TOKENIZER.grammar.validate([*ids[:cut], EOS]) is None:
+                resumed = Request(request.condition, request.seed, BUDGET, np.array(ids[:cut]), points=request.points)
+                assert next(iter(run(decoder, [resumed]).values()))[0] == ids
+
+
+def test_prefixes_that_are_not_whole_are_refused():
+    decoder = make(ends=False)
+    request = requests(1)[0]
+    ((ids, _),) = run(decoder, [request]).values()
+    engine = Engine(decoder, TOKENIZER, SAMPLE)
+    with pytest.raises(ValueError, match="the prefix of 2 ids does not end with a whole vertex"):
+        engine.check(Request(request.condition, 0, BUDGET, np.array(ids[:2])))
+    with pytest.raises(ValueError, match="a budget of 500 tokens: this decoder writes 1 to 401"):
+        engine.check(Request(request.condition, 0, 500))
+
+
+def test_face_budgets_close_the_mesh():
+    decoder = make(ends=False)
+    for ids, ending in run(decoder, requests(5, max_faces=4), slots=2).values():
+        assert ending == "faces"
+        assert len(TOKENIZER.decode(np.array(ids))[1]) == 4
+
+
+def test_refused_faces():
+    decoder = make(bins=BINS, ends=False)
+    with torch.no_grad():
+        decoder.head.copy[-1].bias.copy_(torch.tensor([-9.0, 3.0, 3.0]))  # copies mostly, and so mostly degenerate
+    plain, refusing = (
+        run(decoder, requests(6), SamplingConfig(refuse_faces=refuse), slots=3) for refuse in (False, True)
+    )
+
+    def spoiled(ids):
+        vertices, faces = TOKENIZER.decode(np.array(ids))
+        corners = [frozenset(map(tuple, vertices[face].tolist())) for face in faces]
+        return sum(len(c) < 3 for c in corners) + len(corners) - len(set(corners))
+
+    assert sum(spoiled(ids) for ids, _ in plain.values()) > 0
+    assert sum(spoiled(ids) for ids, _ in refusing.values()) == 0
+
+
+@pytest.fixture(scope="module")
+def nano():
+    tokenizer = Tokenizer(ARAE_NANO_FACE.tokenizer)
+    torch.manual_seed(0)
+    model = ArAE(ARAE_NANO_FACE.model, tokenizer.vocab_size)
+    dataset = MeshDataset(
+        ShapesSource(0, 30, progress=False),
+        tokenizer,
+        ARAE_NANO_FACE.data,
+        train=False,
+        point_num=256,
+        max_seq_length=512,
+        steps=ARAE_NANO_FACE.model.steps,
+    )
+    return model, collate([dataset[k] for k in range(4)])
+
+
+def test_the_loader_makes_the_steps_that_the_model_would(nano):
+    model, batch = nano
+    model.eval()
+    with torch.no_grad():
+        given = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps)
+        made = model(batch.ids, batch.num_faces, points=batch.points)
+    assert given.loss == made.loss
+    assert len(given.labels) == int((batch.ids > 0).sum()) - len(batch)
+
+
+def test_a_batch_is_as_likely_as_its_meshes(nano):
+    model, batch = nano
+    model.eval()
+    with torch.no_grad():
+        whole = model(batch.ids, batch.num_faces, points=batch.points).groups.nats
+        parts = 0.0
+        for k, row in enumerate(batch.ids):
+            ids = row[None, : int((row > 0).sum())]
+            parts += float(model(ids, batch.num_faces[k : k + 1], batch.points[k : k + 1]).groups.nats)
+    assert whole == pytest.approx(parts, rel=1e-5)
+
+
+def test_every_parameter_learns_and_checkpointing_changes_nothing(nano):
+    model, batch = nano
+    model.train()
+    gradients = []
+    for model.mesh_decoder.checkpointing in (False, True):
+        torch.manual_seed(3)
+        model.zero_grad()
+        model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps).loss.backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    assert [name for name, grad in gradients[0].items() if grad is None] == []
+    for name, grad in gradients[0].items():
+        torch.testing.assert_close(grad, gradients[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_without_points_the_latent_tells_them(nano):
+    model, batch = nano
+    model.eval()
+    with torch.no_grad():
+        latent = model.encode(batch.points)
+        told = model.decoded_points(latent)
+        assert told.shape == batch.points.shape
+        from_latent = model(batch.ids, batch.num_faces, latents=latent)
+        from_told = model(batch.ids, batch.num_faces, points=told, latents=latent)
+    assert from_latent.loss_ce == from_told.loss_ce
+
+
+def test_full_size_is_built_without_memory():
+    config = PRESETS["ArAE-face"][1]
+    with torch.device("meta"):
+        model = ArAE(config.model, Tokenizer(config.tokenizer).vocab_size)
+    assert sum(p.numel() for p in model.parameters()) == 735_100_158
+    assert isinstance(model.mesh_decoder, FaceDecoder)
