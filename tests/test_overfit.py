@@ -20,17 +20,17 @@ from core.training.trainer import Trainer
 from core.training.weights import load_weights
 
 FAMILIES = ("table", "chair", "lamp", "house")
-OPTIONS = dict(
-    num_epochs=100000,
-    max_steps=400,
-    lr=3e-3,
-    mixed_precision="no",
-    num_workers=0,
-    eval_mode="none",
-    save_minutes=0.0,
-    save_every=400,
-    generate_mode="greedy",
-)
+OPTIONS = {
+    "num_epochs": 100000,
+    "max_steps": 400,
+    "lr": 3e-3,
+    "mixed_precision": "no",
+    "num_workers": 0,
+    "eval_mode": "none",
+    "save_minutes": 0.0,
+    "save_every": 400,
+    "generate_mode": "greedy",
+}
 
 
 class FourMeshes(ArAETask):
