@@ -23,6 +23,8 @@ class SamplingConfig:
     """Divides the odds of coordinates that the last --repetition_window ids hold; 1 is none, above 1 avoids them."""
     repetition_window: int = 48
     """Ids that --repetition_penalty looks back on; a face takes about four."""
+    end_cover: float = 0.0
+    """Do not end before the faces cover this share of the input points; 0: whenever the model likes (face decoder)."""
     refuse_faces: bool = False
     """Never draw a face that the mesh already has, nor one without area because two of its corners coincide."""
 
@@ -37,6 +39,8 @@ class SamplingConfig:
             raise ValueError(f"--min_p {self.min_p}: a number from 0 to 1 is needed")
         if not self.repetition_penalty > 0:
             raise ValueError(f"--repetition_penalty {self.repetition_penalty}: a positive number is needed")
+        if not 0 <= self.end_cover <= 1:
+            raise ValueError(f"--end_cover {self.end_cover}: a share from 0 to 1 is needed")
         if self.repetition_window < 1:
             raise ValueError(f"--repetition_window {self.repetition_window}: at least 1 is needed")
 

@@ -220,7 +220,7 @@ class FaceStepper:
             np.stack([self.draws[slot][min(self.written[slot], len(self.draws[slot]) - 1)] for slot in slots]),
             device=self.device,
         )
-        kinds = self._kinds(slots, hidden, shown.phase[index], uniform[:, 0])
+        kinds = self._kinds(slots, hidden, shown.phase[index], shown.uncovered[index], uniform[:, 0])
         groups = np.zeros((len(slots), 4), np.int32)
         groups[:, 0] = kinds
         writing = np.flatnonzero(kinds != END)
@@ -243,8 +243,10 @@ class FaceStepper:
             self.keys[which, self.written[which] - 1] = keys
         return hidden
 
-    def _kinds(self, slots: list[int], hidden: Tensor, phase: np.ndarray, uniform: Tensor) -> np.ndarray:
-        """(B,) kinds; only END at the face budget."""
+    def _kinds(
+        self, slots: list[int], hidden: Tensor, phase: np.ndarray, uncovered: np.ndarray, uniform: Tensor
+    ) -> np.ndarray:
+        """(B,) kinds; only END at the face budget, and no END while too much is uncovered."""
         kinds = FORCED[phase]
         turn = np.flatnonzero(phase == TURN_PHASE)
         if len(turn):
@@ -253,6 +255,8 @@ class FaceStepper:
                 budget = self.max_faces[slots[at]]
                 if budget and self.faces[slots[at]] >= budget:
                     logits[k, [c for c in range(len(CHOSEN)) if c != END_CHOICE]] = -torch.inf
+                elif uncovered[at] > 1 - self.sampling.end_cover:
+                    logits[k, END_CHOICE] = -torch.inf
             chosen = sample(logits, self.sampling, uniform[turn]).cpu().numpy()
             kinds[turn] = np.array(CHOSEN)[chosen]
         return kinds
