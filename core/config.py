@@ -18,6 +18,7 @@ from core.model.diffusion import DiffusionConfig, DiffusionSampling
 from core.model.dit import DiTConfig
 from core.model.image_encoder import ViTConfig
 from core.model.point_encoder import PointEncoderConfig
+from core.model.sampling import SamplingConfig
 from core.tokens import TokenizerConfig
 from core.training.trainer import TrainConfig
 
@@ -78,7 +79,7 @@ ARAE_TINY = Config(
             point_num=1024, point_hidden_dim=128, point_num_heads=4, point_latent_size=32, point_latent_dim=64
         ),
         DecoderConfig("face", max_seq_length=2560, hidden_dim=256, num_layers=5, num_heads=4, dropout=0.0),
-        steps=StepConfig(near_points=8, spread_points=8),
+        steps=StepConfig(near_points=16, spread_points=8),
     ),
     data=DataConfig(
         max_face_length=400, augment=AugmentConfig(rotate_step=90, use_mirror_aug=True, use_stretch_aug=True)
@@ -86,7 +87,7 @@ ARAE_TINY = Config(
     train=TrainConfig(
         batch_size=12, batch_tokens=8192, lr=1.5e-3, weight_decay=0.05, warmup_ratio=0.02, num_epochs=100
     ),
-    test=InferConfig(test_num_face=(400,)),
+    test=InferConfig(test_num_face=(400,), sampling=SamplingConfig(refuse_faces=True)),
 )
 
 # ArAE-tiny's sizes with the token decoder, to compare with.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from core.tokens import ID_OFFSET
 from meto import SurfaceBatch
-from meto.surface import to_groups, to_tokens
+from meto.surface import estimate_normals, to_groups, to_tokens
 
 NEVER = np.iinfo(np.int32).max
 
@@ -22,7 +22,8 @@ NEVER = np.iinfo(np.int32).max
 @dataclass(frozen=True)
 class StepConfig:
     near_points: int = 16
-    """Input points shown to the face decoder about each edge that the next face may attach to."""
+    """Input points shown to the face decoder about each edge that the next face may attach to, the nearest and ever
+    sparser ones to sixteen times as many away."""
     spread_points: int = 16
     """Input points shown to the face decoder from all that no face covers yet."""
     cover_distance: float = 0.03
@@ -43,8 +44,9 @@ class Steps:
     """The steps of one mesh, or of a batch's meshes one after the other (N in all), as arrays or tensors.
 
     Attributes:
-        groups: (N, 4) int32 what is written at each step; this and the last two are None while it is being generated.
-        phase, open_edges, gate, neighbours, points, uncovered: what is known before, see `meto.surface.Shown`.
+        groups: (N, 4) int32 what is written at each step; this and the last three are None while it is being generated.
+        phase, open_edges, waiting, gate, neighbours, points, uncovered: what is known before, see `meto.surface.Shown`.
+        normals: (B, P, 3) float32 of the input points, estimated from them alone, so of scans as of meshes.
         first_use: (B, 3, bins) int32 the step, counted in each mesh, after which a coordinate of an axis has been used.
         lengths: (B,) int64 steps of each mesh.
     """
@@ -52,10 +54,12 @@ class Steps:
     groups: Any
     phase: Any
     open_edges: Any
+    waiting: Any
     gate: Any
     neighbours: Any
     points: Any
     uncovered: Any
+    normals: Any
     first_use: Any
     lengths: Any
 
@@ -77,11 +81,12 @@ def mesh_steps(ids: np.ndarray, points: np.ndarray | None, config: StepConfig, b
         points: (N, 3) of its surface, or None.
     """
     groups = to_groups(np.asarray(ids) - ID_OFFSET)
+    cloud = np.zeros((0, 3), np.float32) if points is None else points
     shown = config.surfaces(1, bins).replay(groups, points)
     first_use = np.full((1, 3, bins), NEVER, np.int32)
     for axis in range(3):  # the last assignment stands, so the first use comes last
         first_use[0, axis, groups[-2::-1, 1 + axis]] = np.arange(len(groups) - 2, -1, -1)
-    return Steps(groups, *shown, first_use, np.array([len(groups)]))
+    return Steps(groups, *shown, estimate_normals(cloud)[None], first_use, np.array([len(groups)]))
 
 
 def to_ids(groups: np.ndarray) -> np.ndarray:

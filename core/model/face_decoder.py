@@ -20,7 +20,7 @@ from core.groups import StepConfig, Steps, batch_steps
 from core.model.decoder import DecoderConfig
 from core.model.face_head import AXES, StepContext, StepHead, VertexDistribution, kind_index
 from core.model.face_input import StepInput
-from core.model.face_maps import Earlier, MapInputs, point_density, to_cells
+from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
 from core.model.packed import packed_attention
 from meto.surface import END, NUM_KINDS, START_PHASE, TURN_PHASE
 
@@ -218,6 +218,10 @@ class FaceDecoder(nn.Module):
                 x = layer(x, angles, whole)
         return self.norm(x[positions >= size]), number, row
 
+    def near(self, points: Tensor) -> Tensor:
+        """(N, 2, near) of the points shown (N, 2 * near + spread), those about the left and the right edge."""
+        return points[:, : 2 * self.steps.near_points].view(-1, 2, self.steps.near_points).long()
+
     def _context(
         self,
         hidden: Tensor,
@@ -231,23 +235,10 @@ class FaceDecoder(nn.Module):
         earlier = Earlier.of_meshes(steps.groups[written, 1:].long(), lengths)
         after = steps.phase != START_PHASE  # the states after a vertex: all but each mesh's first
         keys = earlier.pad(self.head.keys(hidden[after], steps.groups[written, 1:]))
-        cells = to_cells(points, self.bins)
+        places = to_bins(points, self.bins)
         used = steps.first_use[row] < number.view(-1, 1, 1)
-        near = near_cells(steps.points, cells, row, self.steps.near_points)
-        maps = MapInputs(used, point_density(cells, self.bins), cells, near, row)
+        maps = MapInputs(used, point_density(places, self.bins), places, steps.normals, self.near(steps.points), row)
         return StepContext(steps.gate[written], steps.neighbours[written], keys, earlier, maps.select(written))
-
-
-def near_cells(points: Tensor, cells: Tensor, row: Tensor, near: int) -> Tensor:
-    """(N, 2, near, 3) cells of the points (N, 2 * near + spread) about the left and the right edge; -1 for none.
-
-    cells: (B, P, 3) of the points that those indices count in. row: (N,) the mesh of each step.
-    """
-    index = points[:, : 2 * near].view(-1, 2, near).long()
-    if cells.shape[1] == 0:
-        return index.new_full((*index.shape, 3), -1)
-    found = cells[row.view(-1, 1, 1), index.clamp(min=0)]
-    return found.masked_fill((index < 0).unsqueeze(-1), -1)
 
 
 def _vertex_nats(

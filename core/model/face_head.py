@@ -98,6 +98,8 @@ class VertexDistribution:
         kinds = kinds.long()
         self.state = hidden + head.kind(kinds)
         self.copies = _copies(kinds, context.neighbours)
+        # Of the face that a step attaches to, or of a first face so far; none before that.
+        self.corners = context.gate.view(-1, 3, 3).long().masked_fill((kinds == BOM).view(-1, 1, 1), -2)
         self.references = _references(kinds, context.gate, self.copies)
         self.maps = Maps(context.maps, context.earlier, kinds == RIGHT)
 
@@ -107,8 +109,15 @@ class VertexDistribution:
         near = head.copy(self.state).float()
         near = near.masked_fill(F.pad((self.copies < 0).any(-1), (1, 0)), -torch.inf)
         scores = earlier.pad(head.query(self.state)) @ self.context.keys.transpose(1, 2)  # (B, T, J)
-        scores = (scores.float() * POINTER_DIM**-0.5).masked_fill(~earlier.seen, -torch.inf)
+        hidden = ~earlier.seen | self._of_gate(earlier)
+        scores = (scores.float() * POINTER_DIM**-0.5).masked_fill(hidden, -torch.inf)
         return torch.cat([near, earlier.rows(scores)], dim=1)
+
+    def _of_gate(self, earlier: Earlier) -> Tensor:
+        """(B, T, J) vertices of the gate: with them, the face would have no area, or be there twice."""
+        corners = earlier.pad(self.corners).unbind(2)  # each (B, T, 3)
+        same = [(corner.unsqueeze(2) == earlier.vertices.unsqueeze(1)).all(-1) for corner in corners]
+        return same[0] | same[1] | same[2]
 
     def logits(self, k: int) -> Tensor:
         """(N, bins) float32 of the k-th coordinate, of axis AXES[k], given those taken."""

@@ -10,8 +10,9 @@ from core.groups import Steps
 from meto.surface import NUM_KINDS, NUM_PHASES, THIRD_PHASE, TURN_PHASE
 
 POINT_FREQUENCIES = 5
-POINT_HIDDEN, POINT_WIDTH = 48, 64
-NUM_SCALARS = 4
+POINT_HIDDEN, POINT_WIDTH = 64, 96
+PLANE_FEATURES = 7  # of a point's plane
+NUM_SCALARS = 6
 
 
 def to_unit(grid: Tensor, bins: int) -> Tensor:
@@ -26,18 +27,26 @@ def fourier(x: Tensor, frequencies: int, lowest: int = 0) -> Tensor:
     return torch.cat([x, angles.sin(), angles.cos()], dim=-1)
 
 
+def plane_features(offsets: Tensor, normals: Tensor) -> Tensor:
+    """(..., 7) the products of the normal with itself, so of either sign, and the anchor's distance to the plane."""
+    x, y, z = normals.unbind(-1)
+    distance = (offsets * normals).sum(-1).abs()
+    return torch.stack([x * x, y * y, z * z, x * y, x * z, y * z, distance], dim=-1)
+
+
 class PointSet(nn.Module):
     """A set of points about an anchor -> a vector: each by itself through an MLP, then the largest of each channel."""
 
     def __init__(self, width: int):
         super().__init__()
-        self.fc1 = nn.Linear(3 * (2 * POINT_FREQUENCIES + 1), POINT_HIDDEN)
+        self.fc1 = nn.Linear(3 * (2 * POINT_FREQUENCIES + 1) + PLANE_FEATURES, POINT_HIDDEN)
         self.fc2 = nn.Linear(POINT_HIDDEN, width)
         self.empty = nn.Parameter(torch.zeros(width))
 
-    def forward(self, offsets: Tensor, present: Tensor) -> Tensor:
-        """offsets (N, K, 3), present (N, K) bool -> (N, width)."""
-        features = fourier(offsets, POINT_FREQUENCIES).to(self.fc1.weight.dtype)
+    def forward(self, offsets: Tensor, normals: Tensor, present: Tensor) -> Tensor:
+        """offsets and normals (N, K, 3), present (N, K) bool -> (N, width)."""
+        features = torch.cat([fourier(offsets, POINT_FREQUENCIES), plane_features(offsets, normals)], dim=-1)
+        features = features.to(self.fc1.weight.dtype)
         features = self.fc2(F.gelu(self.fc1(features)))
         features = features.masked_fill(~present.unsqueeze(-1), -torch.inf).amax(1)
         return torch.where(present.any(1, keepdim=True), features, self.empty.to(features.dtype))
@@ -86,7 +95,8 @@ class StepInput(nn.Module):
     def _scalars(self, steps: Steps, given: bool) -> Tensor:
         share = steps.uncovered
         open_edges = steps.open_edges.float().log1p() / 4
-        return torch.stack([torch.full_like(share, given), share, (share + 1e-3).log() / 7, open_edges], dim=1)
+        rest = [torch.full_like(share, given), share, (share + 1e-3).log() / 7, open_edges]
+        return torch.cat([torch.stack(rest, dim=1), steps.waiting.float()], dim=1)
 
     def _point_sets(self, steps: Steps, cloud: Tensor | None, row: Tensor, places: Tensor) -> list[Tensor]:
         """The sets of points (N, width) each: about the left edge and the right one, and the spread."""
@@ -96,7 +106,8 @@ class StepInput(nn.Module):
             empty += [self.spread_set.empty] if self.spread else []
             return [vector.expand(count, -1) for vector in empty]
         present = steps.points >= 0
-        points = cloud[row.unsqueeze(1), steps.points.clamp(min=0).long()].float()  # (N, 2 * near + spread, 3)
+        index = row.unsqueeze(1), steps.points.clamp(min=0).long()
+        points, normals = cloud[index].float(), steps.normals[index].float()  # (N, 2 * near + spread, 3)
         made = []
         tip = places[:, 0]
         if self.near:
@@ -107,11 +118,11 @@ class StepInput(nn.Module):
                 turn, (tip + start) / 2, torch.where((steps.phase == THIRD_PHASE).unsqueeze(1), start, tip)
             )
             anchors = torch.stack([left, right], 1).repeat_interleave(self.near, 1)  # (N, 2 * near, 3)
-            about = points[:, : 2 * self.near] - anchors
-            both = self.near_set(
-                about.reshape(2 * count, self.near, 3), present[:, : 2 * self.near].reshape(2 * count, -1)
-            )
-            made.append(both.view(count, -1))
+            both = [x[:, : 2 * self.near].reshape(2 * count, self.near, -1) for x in (points, normals)]
+            about = both[0] - anchors.view(2 * count, self.near, 3)
+            shown = present[:, : 2 * self.near].reshape(2 * count, self.near)
+            made.append(self.near_set(about, both[1], shown).view(count, -1))
         if self.spread:
-            made.append(self.spread_set(points[:, 2 * self.near :] - tip.unsqueeze(1), present[:, 2 * self.near :]))
+            rest = slice(2 * self.near, None)
+            made.append(self.spread_set(points[:, rest] - tip.unsqueeze(1), normals[:, rest], present[:, rest]))
         return made

@@ -14,8 +14,10 @@ from torch import Tensor
 
 REACH = 2.0  # bins over which a point's say about the next coordinate falls by e, for each coordinate settled before
 BLUR = 5  # bins
-# Of the first coordinate, and of the two after it, which know those before.
-NUM_MAPS = (5, 10, 10)
+PLANE_REACH = 8.0  # bins over which the say of a point's plane falls by e with the distance from the point
+LEAST_SLOPE = 0.15  # of a plane along the axis that is read off it
+# Of the first coordinate; of the second, which knows the first; of the last, which planes give as well.
+NUM_MAPS = (5, 10, 14)
 
 
 class Earlier:
@@ -59,29 +61,71 @@ class MapInputs:
     Attributes:
         used: (N, 3, bins) bool, coordinates used before in the mesh.
         density: (B, 3, bins) see `point_density`.
-        cells: (B, P, 3) cells of the input points; -1 beyond the last.
-        near: (N, 2, K, 3) cells of the uncovered points about the left and the right edge; -1 for none.
+        places: (B, P, 3) input points in bins; NaN beyond the last.
+        normals: (B, P, 3) theirs.
+        near: (N, 2, K) uncovered points about the left and the right edge, as indices of those; -1 for none.
         row: (N,) the mesh of each step.
     """
 
     used: Tensor
     density: Tensor
-    cells: Tensor
+    places: Tensor
+    normals: Tensor
     near: Tensor
     row: Tensor
 
     def select(self, steps: Tensor) -> "MapInputs":
         """Of some of the steps, by a mask or indices."""
-        return MapInputs(self.used[steps], self.density, self.cells, self.near[steps], self.row[steps])
+        shared = self.density, self.places, self.normals
+        return MapInputs(self.used[steps], *shared, self.near[steps], self.row[steps])
 
 
-def to_cells(points: Tensor, bins: int) -> Tensor:
-    """Points in [-1, 1] -> their cells, int64."""
-    return ((points.float() + 1) * (bins / 2)).long().clamp(0, bins - 1)
+class Planes:
+    """Points that have a say about the coordinates of N steps: K of each, with their planes.
+
+    places, normals: (N, K, 3), the first in bins. present: (N, K).
+    """
+
+    def __init__(self, places: Tensor, normals: Tensor, present: Tensor, bins: int):
+        self.places, self.normals, self.bins = places.nan_to_num(), normals, bins
+        self.cells = self.places.long().clamp(0, bins - 1)
+        self.present = present.float()
+        self.say = self.present
+        self.offsets: dict[int, Tensor] = {}  # of the coordinates settled, from the points: (N, K)
+
+    def take(self, axis: int, value: Tensor) -> None:
+        """Points that lie elsewhere along the axis than the coordinate (N,) lose their say."""
+        self.say = self.say * torch.exp((self.cells[..., axis] - value.unsqueeze(1)).abs().float() / -REACH)
+        self.offsets[axis] = value.unsqueeze(1) + 0.5 - self.places[..., axis]
+
+    def count(self, axis: int, say: Tensor | None = None) -> Tensor:
+        """(N, bins) how many points have each coordinate, by their say."""
+        return self._sum(self.cells[..., axis], self.say if say is None else say)
+
+    def read_off(self, axis: int) -> Tensor:
+        """(N, bins) the last coordinate where the points' planes have it, given the other two."""
+        slope = self.normals[..., axis]
+        steep = slope.abs() >= LEAST_SLOPE
+        others = sum(self.normals[..., other] * offset for other, offset in self.offsets.items())
+        along = torch.where(steep, -others / torch.where(steep, slope, 1), 0)  # from the point to its plane
+        distance = torch.stack([*self.offsets.values(), along]).square().sum(0).sqrt()
+        say = torch.exp(distance / -PLANE_REACH) * self.present * steep
+        cells = (self.places[..., axis] + along).floor()
+        say = say * ((cells >= 0) & (cells < self.bins))
+        return self._sum(cells.clamp(0, self.bins - 1).long(), say)
+
+    def _sum(self, cells: Tensor, say: Tensor) -> Tensor:
+        return torch.zeros(len(cells), self.bins, device=cells.device).scatter_add_(1, cells, say)
 
 
-def point_density(cells: Tensor, bins: int) -> Tensor:
-    """Cells (B, P, 3) -> (B, 3, bins): log(1 + how many have a coordinate, over what even ones would have)."""
+def to_bins(points: Tensor, bins: int) -> Tensor:
+    """Points in [-1, 1] -> where they are on the grid, in bins from 0 to `bins`, float32."""
+    return (points.float() + 1) * (bins / 2)
+
+
+def point_density(places: Tensor, bins: int) -> Tensor:
+    """Places in bins (B, P, 3) -> (B, 3, bins): log(1 + how many have a coordinate, over what even ones would have)."""
+    cells = places.long().clamp(0, bins - 1)
     counts = torch.zeros(len(cells), 3, bins, device=cells.device)
     if cells.shape[1] == 0:
         return counts
@@ -97,41 +141,46 @@ class Maps:
         self.inputs, self.earlier = inputs, earlier
         self.bins = inputs.used.shape[-1]
         with torch.no_grad():
-            self.near = torch.where(right.view(-1, 1, 1), inputs.near[:, 1], inputs.near[:, 0])  # (N, K, 3)
-            self.near_say = (self.near[..., 0] >= 0).float()
-        self.cloud_say: Tensor | None = None
+            index = torch.where(right.unsqueeze(1), inputs.near[:, 1], inputs.near[:, 0])  # (N, K)
+            self.near = self._planes(inputs.row.unsqueeze(1), index.clamp(min=0), index >= 0)
+        self.cloud: Planes | None = None
         self.equal: Tensor | None = None
+
+    def _planes(self, row: Tensor, index: Tensor | slice, present: Tensor | None = None) -> Planes:
+        inputs = self.inputs
+        if inputs.places.shape[1] == 0:
+            empty = inputs.places.new_zeros(len(inputs.row), 0, 3)
+            return Planes(empty, empty, empty[..., 0] > 0, self.bins)
+        places = inputs.places[row, index]
+        there = ~places[..., 0].isnan() if present is None else present
+        return Planes(places, inputs.normals[row, index], there, self.bins)
 
     def of(self, k: int, axis: int) -> Tensor:
         """(N, NUM_MAPS[k], bins) of the k-th coordinate, which is of this axis."""
-        inputs = self.inputs
+        inputs, near = self.inputs, self.near
         used = inputs.used[:, axis].float()
-        present = (self.near[..., 0] >= 0).float()
-        near = self._count(self.near[..., axis], present)
-        maps = [used, used.flip(-1), inputs.density[inputs.row, axis], near.log1p(), _blur(near.log1p())]
+        about = near.count(axis, near.present).log1p()
+        maps = [used, used.flip(-1), inputs.density[inputs.row, axis], about, _blur(about)]
         if k:
-            assert self.cloud_say is not None
-            assert self.equal is not None
-            cloud = self._count(inputs.cells[inputs.row, :, axis], self.cloud_say)
-            again = self._used_with(axis)
-            maps += [self._count(self.near[..., axis], self.near_say).log1p(), cloud.log1p(), _blur(cloud).log1p()]
-            maps += [again, again.flip(-1)]
+            assert self.cloud is not None
+            cloud, again = self.cloud.count(axis), self._used_with(axis)
+            maps += [near.count(axis).log1p(), cloud.log1p(), _blur(cloud).log1p(), again, again.flip(-1)]
+        if k == 2:
+            assert self.cloud is not None
+            for points in (near, self.cloud):
+                read = points.read_off(axis)
+                maps += [read.log1p(), _blur(read).log1p()]
         return torch.stack(maps, dim=1)
 
     def take(self, axis: int, value: Tensor) -> None:
         """This axis's coordinate is (N,): points and vertices that have another one lose their say."""
         inputs, earlier = self.inputs, self.earlier
-        self.near_say = self.near_say * _closeness(self.near[..., axis], value)
-        cells = inputs.cells[inputs.row, :, axis]
-        closeness = _closeness(cells, value).masked_fill(cells < 0, 0)
-        self.cloud_say = closeness if self.cloud_say is None else self.cloud_say * closeness
+        if self.cloud is None:
+            self.cloud = self._planes(inputs.row, slice(None))
+        self.near.take(axis, value)
+        self.cloud.take(axis, value)
         same = earlier.pad(value).unsqueeze(2) == earlier.vertices[:, :, axis].unsqueeze(1)  # (B, T, J)
         self.equal = same & (earlier.seen if self.equal is None else self.equal)
-
-    def _count(self, cells: Tensor, say: Tensor) -> Tensor:
-        """(N, K) cells and the say of each -> (N, bins)."""
-        counts = torch.zeros(len(cells), self.bins, device=cells.device)
-        return counts.scatter_add_(1, cells.clamp(min=0), say)
 
     def _used_with(self, axis: int) -> Tensor:
         """(N, bins) log(1 + how often the coordinate stands beside those settled already)."""
@@ -140,10 +189,6 @@ class Maps:
         cells = earlier.vertices[:, :, axis].clamp(min=0).unsqueeze(1).expand_as(self.equal)
         counts = torch.zeros(*self.equal.shape[:2], self.bins, device=cells.device)
         return earlier.rows(counts.scatter_add_(2, cells.long(), self.equal.float()).log1p())
-
-
-def _closeness(cells: Tensor, value: Tensor) -> Tensor:
-    return torch.exp((cells - value.unsqueeze(1)).abs().float() / -REACH)
 
 
 def _blur(maps: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ class SamplingConfig:
     end_cover: float = 0.0
     """Do not end before the faces cover this share of the input points; 0: whenever the model likes (face decoder)."""
     refuse_faces: bool = False
-    """Never draw a face that the mesh already has, nor one without area because two of its corners coincide."""
+    """Never draw a face that the mesh already has, nor one without area because two of its corners coincide; with the
+    face decoder nor one across an edge that has two faces already."""
 
     def __post_init__(self):
         if self.top_k < 1:

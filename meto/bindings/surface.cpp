@@ -7,6 +7,7 @@
 
 #include "arrays.hpp"
 #include "engine.hpp"
+#include "meto/normals.hpp"
 #include "meto/surface.hpp"
 
 using namespace nanobind::literals;
@@ -18,23 +19,24 @@ namespace {
 // What is shown before a step, a row a step. Scalars: phase, open half edges; and the share of uncovered points.
 struct Rows {
     SurfaceOptions options;
-    Array<std::int32_t> phase, open, gate, neighbours, points;
+    Array<std::int32_t> phase, open, waiting, gate, neighbours, points;
     Array<float> uncovered;
 
     Rows(SurfaceOptions options, std::size_t rows)
-        : options(options), phase(rows), open(rows), gate(rows, gate_columns), neighbours(rows, neighbour_columns),
+        : options(options), phase(rows), open(rows), waiting(rows, 2), gate(rows, gate_columns), neighbours(rows, neighbour_columns),
           points(rows, std::max<std::size_t>(options.points(), 1)), uncovered(rows) {}
 
     void write(std::size_t row, Surface &surface) {
         phase.data[row] = std::int32_t(surface.phase());
         open.data[row] = std::int32_t(surface.open_edges());
+        surface.waiting(waiting.data + 2 * row);
         surface.gate(gate.data + gate_columns * row);
         surface.neighbours(neighbours.data + neighbour_columns * row);
         if (options.points()) surface.points(points.data + options.points() * row);
         uncovered.data[row] = surface.uncovered();
     }
     nb::tuple objects() const {
-        return nb::make_tuple(phase.object, open.object, gate.object, neighbours.object, points.object,
+        return nb::make_tuple(phase.object, open.object, waiting.object, gate.object, neighbours.object, points.object,
                               uncovered.object);
     }
 };
@@ -120,9 +122,22 @@ class SurfaceBatch {
     std::vector<Surface> surfaces_;
 };
 
+nb::object normals(nb::object points, std::int64_t neighbours) {
+    if (neighbours < 3) throw std::invalid_argument("neighbours is " + std::to_string(neighbours) + "; 3 or more");
+    points = ensure<float>(points, 3, "as_vertices");
+    const Buffer buffer(points);
+    Array<float> out(buffer.rows(), 3);
+    const auto *xyz = buffer.data<float>();
+    const std::size_t count = buffer.rows();
+    nb::gil_scoped_release release;
+    estimate_normals(xyz, count, static_cast<std::size_t>(neighbours), out.data);
+    return out.object;
+}
+
 }  // namespace
 
 void bind_surface(nb::module_ &m) {
+    m.def("estimate_normals", &normals, "points"_a, "neighbours"_a);
     nb::class_<SurfaceBatch>(m, "SurfaceBatch")
         .def(nb::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, float>(), "batch_size"_a,
              "discrete_bins"_a, "near"_a, "spread"_a, "cover"_a)

@@ -15,6 +15,7 @@ from meto.surface import (
     THIRD,
     THIRD_PHASE,
     TURN_PHASE,
+    estimate_normals,
     to_groups,
     to_tokens,
 )
@@ -81,6 +82,7 @@ def test_phases_and_gates():
     assert shown.gate[4].tolist() == [8, 8, 4, 4, 4, 4, 4, 8, 4]  # L: (v, tip, end)
     assert shown.gate[5].tolist() == [8, 8, 8, 4, 4, 4, 8, 8, 4]  # R: (v, start, tip)
     assert shown.open_edges.tolist() == [0, 0, 0, 3, 4, 5]
+    assert shown.waiting.tolist() == [[0, 0]] * 3 + [[1, 1]] * 3
 
 
 def test_a_closed_surface_leaves_no_edge_open_and_its_faces_end_at_neighbours():
@@ -116,15 +118,50 @@ def test_points_are_covered_by_the_faces_near_them():
     assert left == set(np.flatnonzero(points[:, 0] > 0).tolist())
 
 
-def test_the_nearest_points_are_the_nearest():
+def test_points_about_an_edge_thin_out_with_the_distance():
     rng = np.random.default_rng(1)
     points = rng.uniform(-1, 1, (200, 3)).astype(np.float32)
     shown = SurfaceBatch(1, BINS, near=7, spread=0, cover=0.0).replay([*FIRST, [END, 0, 0, 0]], points)
     tip, start, end = (np.array(v) for v in shown.gate[3].reshape(3, 3))
     for k, edge in enumerate(((tip, end), (tip, start))):
         middle = (np.mean(edge, axis=0) + 0.5) / BINS * 2 - 1
-        wanted = np.argsort(np.linalg.norm(points - middle, axis=1))[:7]
-        assert shown.points[3][7 * k : 7 * k + 7].tolist() == wanted.tolist()
+        order = np.argsort(np.linalg.norm(points - middle, axis=1))
+        ranks = [0, 1, 3, 9, 22, 50, 111]  # of the 7 * 16 nearest, growing by their sixth root
+        assert shown.points[3][7 * k : 7 * k + 7].tolist() == order[ranks].tolist()
+
+
+def test_few_points_come_all():
+    points = np.zeros((3, 3), np.float32) + np.arange(3)[:, None] / 10
+    shown = SurfaceBatch(1, BINS, near=5, spread=0, cover=0.0).replay([*FIRST, [END, 0, 0, 0]], points)
+    assert sorted(shown.points[3][:5].tolist()) == [-1, -1, 0, 1, 2]
+
+
+def test_normals_of_planes_and_of_a_sphere():
+    rng = np.random.default_rng(0)
+    for axis in range(3):
+        points = rng.uniform(-1, 1, (60, 3)).astype(np.float32)
+        points[:, axis] = 0.25
+        assert np.abs(estimate_normals(points))[:, axis] == pytest.approx(1, abs=1e-5)
+    tilted = rng.uniform(-1, 1, (300, 2)) @ np.array([[1, 0, -1], [0, 1, -2]])  # x + 2 y + z = 0
+    normal = np.array([1, 2, 1]) / 6**0.5
+    assert np.abs(estimate_normals(tilted.astype(np.float32)) @ normal) == pytest.approx(1, abs=1e-4)
+    ball = rng.standard_normal((3000, 3))
+    ball = (ball / np.linalg.norm(ball, axis=1, keepdims=True)).astype(np.float32)
+    along = np.abs((estimate_normals(ball, 12) * ball).sum(1))
+    assert along.min() > 0.95
+    assert np.linalg.norm(estimate_normals(ball), axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 3)), np.zeros((1, 3)), np.zeros((5, 3)), np.eye(3)[:2]])
+def test_normals_where_there_are_none(points):
+    normals = estimate_normals(points)
+    assert normals.shape == points.shape
+    assert np.linalg.norm(normals, axis=1) == pytest.approx(1)
+
+
+def test_normals_need_neighbours():
+    with pytest.raises(ValueError, match="neighbours is 2"):
+        estimate_normals(np.eye(3), 2)
 
 
 def test_spread_goes_from_the_lowest_up():

@@ -106,7 +106,7 @@ def _steps(groups, points, decoder):
     made = mesh_steps(ids, points, decoder.steps, decoder.bins)
     count = len(groups)
     cut = join_steps([made])
-    for name in ("groups", "phase", "open_edges", "gate", "neighbours", "points", "uncovered"):
+    for name in ("groups", "phase", "open_edges", "waiting", "gate", "neighbours", "points", "uncovered"):
         value = getattr(cut, name)[:count]
         object.__setattr__(cut, name, value)
     cut.groups[-1] = torch.tensor([END, 0, 0, 0])
@@ -262,5 +262,5 @@ def test_full_size_is_built_without_memory():
     config = PRESETS["ArAE-face"][1]
     with torch.device("meta"):
         model = ArAE(config.model, Tokenizer(config.tokenizer).vocab_size)
-    assert sum(p.numel() for p in model.parameters()) == 735_100_158
+    assert sum(p.numel() for p in model.parameters()) == 735_421_762
     assert isinstance(model.mesh_decoder, FaceDecoder)

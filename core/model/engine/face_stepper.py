@@ -16,12 +16,12 @@ from core.model.engine.faces import GroupGuard
 from core.model.engine.grammar import checked_prefix
 from core.model.engine.requests import Ending, Request
 from core.model.engine.rows import Rows
-from core.model.face_decoder import near_cells, rotary_angles
+from core.model.face_decoder import rotary_angles
 from core.model.face_head import AXES, CHOSEN, POINTER_DIM, StepContext, VertexDistribution
-from core.model.face_maps import Earlier, MapInputs, point_density, to_cells
+from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
 from core.model.sampling import SamplingConfig, sample, uniform_numbers
 from core.tokens import ID_OFFSET, Tokenizer
-from meto.surface import BOM, END, NUM_KINDS, SECOND, THIRD, TURN_PHASE, Shown, to_groups
+from meto.surface import BOM, END, NUM_KINDS, SECOND, THIRD, TURN_PHASE, Shown, estimate_normals, to_groups
 
 if TYPE_CHECKING:
     from core.model.face_decoder import FaceDecoder
@@ -76,7 +76,7 @@ class FaceStepper:
         self.vertices = torch.full((slots, 0, 3), -1, device=device)
         self.used = torch.zeros(slots, 3, bins, dtype=torch.bool, device=device)
         self.cloud = torch.zeros(slots, 0, 3, device=device)
-        self.cells = torch.zeros(slots, 0, 3, dtype=torch.long, device=device)
+        self.places, self.normals = (torch.zeros(slots, 0, 3, device=device) for _ in range(2))
         self.density = torch.zeros(slots, 3, bins, device=device)
 
     # ------------------------------------------------------------------ a sequence comes and goes
@@ -102,7 +102,7 @@ class FaceStepper:
         points = np.zeros((0, 3), np.float32) if points is None else np.asarray(points, np.float32)
         self._reserve(slot, request, len(points))
         self.surfaces.begin(slot, points)
-        self._show_points(slot, torch.as_tensor(points, device=self.device))
+        self._show_points(slot, points)
         self.ids_of[slot], self.before[slot], self.written[slot] = [], NUM_KINDS, 0
         self.faces[slot], self.max_faces[slot] = 0, request.max_faces
         self.max_ids[slot] = request.max_new_tokens
@@ -122,22 +122,25 @@ class FaceStepper:
             self.vertices = F.pad(self.vertices, (0, 0, 0, more), value=-1)
         self.vertices[slot], self.used[slot] = -1, False
         if num_points > self.cloud.shape[1]:
-            self.cloud = F.pad(self.cloud, (0, 0, 0, num_points - self.cloud.shape[1]))
-            self.cells = F.pad(self.cells, (0, 0, 0, num_points - self.cells.shape[1]), value=-1)
+            more = num_points - self.cloud.shape[1]
+            self.cloud, self.normals = (F.pad(table, (0, 0, 0, more)) for table in (self.cloud, self.normals))
+            self.places = F.pad(self.places, (0, 0, 0, more), value=torch.nan)
 
-    def _show_points(self, slot: int, points: Tensor) -> None:
-        count = len(points)
-        self.cells[slot] = -1
-        self.cloud[slot, :count] = points
-        self.cells[slot, :count] = to_cells(points, self.bins)
-        self.density[slot] = point_density(self.cells[slot : slot + 1, :count], self.bins)[0]
+    def _show_points(self, slot: int, points: np.ndarray) -> None:
+        count, given = len(points), torch.as_tensor(points, device=self.device)
+        self.places[slot] = torch.nan
+        self.cloud[slot, :count] = given
+        self.places[slot, :count] = to_bins(given, self.bins)
+        self.normals[slot, :count] = torch.as_tensor(estimate_normals(points), device=self.device)
+        self.density[slot] = point_density(self.places[slot : slot + 1, :count], self.bins)[0]
 
     def _prefill(self, slot: int, condition: Tensor, groups: np.ndarray, points: np.ndarray) -> None:
         """Fill the cache with the condition and with the steps that wrote the prefix, and take its groups."""
         x = condition
         if len(groups):
             shown = self.surfaces.replay(groups, points)
-            steps = Steps(groups, *shown, np.zeros(0), np.array([len(groups)])).map(torch.as_tensor).to(self.device)
+            known = Shown(*(torch.as_tensor(part, device=self.device) for part in shown))  # type: ignore[arg-type]
+            steps = Steps(None, *known, self.normals, None, None)
             before = torch.as_tensor(np.append(NUM_KINDS, groups[:-1, 0]), device=self.device)
             row = torch.full((len(groups),), slot, device=self.device)
             x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before).to(x.dtype)])
@@ -214,13 +217,13 @@ class FaceStepper:
         shown = self.surfaces.shown()
         index = np.asarray(slots)
         known = Shown(*(torch.as_tensor(part[index], device=self.device) for part in shown))  # type: ignore[arg-type]
-        steps = Steps(None, *known, None, None)
+        steps = Steps(None, *known, self.normals, None, None)
         hidden = self._hidden(slots, steps)
         uniform = torch.as_tensor(
             np.stack([self.draws[slot][min(self.written[slot], len(self.draws[slot]) - 1)] for slot in slots]),
             device=self.device,
         )
-        kinds = self._kinds(slots, hidden, shown.phase[index], shown.uncovered[index], uniform[:, 0])
+        kinds = self._kinds(slots, hidden, Shown(*(part[index] for part in shown)), uniform[:, 0])
         groups = np.zeros((len(slots), 4), np.int32)
         groups[:, 0] = kinds
         writing = np.flatnonzero(kinds != END)
@@ -243,20 +246,22 @@ class FaceStepper:
             self.keys[which, self.written[which] - 1] = keys
         return hidden
 
-    def _kinds(
-        self, slots: list[int], hidden: Tensor, phase: np.ndarray, uncovered: np.ndarray, uniform: Tensor
-    ) -> np.ndarray:
+    def _kinds(self, slots: list[int], hidden: Tensor, shown: Shown, uniform: Tensor) -> np.ndarray:
         """(B,) kinds; only END at the face budget, and no END while too much is uncovered."""
-        kinds = FORCED[phase]
-        turn = np.flatnonzero(phase == TURN_PHASE)
+        kinds = FORCED[shown.phase]
+        turn = np.flatnonzero(shown.phase == TURN_PHASE)
         if len(turn):
             logits = self.decoder.head.kind_logits(hidden[turn])
             for k, at in enumerate(turn):
                 budget = self.max_faces[slots[at]]
                 if budget and self.faces[slots[at]] >= budget:
                     logits[k, [c for c in range(len(CHOSEN)) if c != END_CHOICE]] = -torch.inf
-                elif uncovered[at] > 1 - self.sampling.end_cover:
+                    continue
+                if shown.uncovered[at] > 1 - self.sampling.end_cover:
                     logits[k, END_CHOICE] = -torch.inf
+                if self.sampling.refuse_faces:
+                    for kind in np.flatnonzero(shown.waiting[at] == 0):  # LEFT and RIGHT come first in CHOSEN
+                        logits[k, kind] = -torch.inf
             chosen = sample(logits, self.sampling, uniform[turn]).cpu().numpy()
             kinds[turn] = np.array(CHOSEN)[chosen]
         return kinds
@@ -304,9 +309,8 @@ class FaceStepper:
         gate, neighbours, points = (getattr(steps, name) for name in ("gate", "neighbours", "points"))
         if writing is not None:
             gate, neighbours, points = gate[writing], neighbours[writing], points[writing]
-        row, cells = self._places(len(which)), of(self.cells)
-        near = near_cells(points, cells, row, self.decoder.steps.near_points)
-        maps = MapInputs(of(self.used), of(self.density), cells, near, row)
+        row, near = self._places(len(which)), self.decoder.near(points)
+        maps = MapInputs(of(self.used), of(self.density), of(self.places), of(self.normals), near, row)
         return StepContext(gate, neighbours, of(self.keys)[:, :most], earlier, maps)
 
     def _refuse_copies(self, logits: Tensor, candidates: Tensor, refused: list[set]) -> None:

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -41,6 +40,14 @@ class OpenEdges {
         add_edge(a, b);
         add_edge(b, c);
         add_edge(c, a);
+    }
+
+    // Does the half edge a -> b wait for a twin?
+    bool waits(Packed a, Packed b) const {
+        const auto found = index_.find(a);
+        if (found == index_.end()) return false;
+        const auto &list = nodes_[found->second].to;
+        return std::find(list.begin(), list.end(), b) != list.end();
     }
 
     // The vertex w of the newest open half edge v -> w (ahead) or w -> v, other than `except`.
@@ -159,28 +166,24 @@ class Uncovered {
         order_.resize(kept);
     }
 
-    // Indices of the `count` points nearest to `to`, nearest first; -1 where there are fewer.
-    void nearest(Point to, std::size_t count, std::int32_t *out) {
+    // Indices of `count` points about `to`, from the nearest on, ever sparser with the distance: of the `reach` times
+    // count nearest those whose ranks grow geometrically. -1 where there are fewer.
+    void about(Point to, std::size_t count, std::int32_t *out) {
         if (count == 0) return;
-        distances_.resize(size());
+        nearest_.resize(size());
         for (std::size_t i = 0; i < size(); ++i) {
             const float dx = x_[i] - to.x, dy = y_[i] - to.y, dz = z_[i] - to.z;
-            distances_[i] = dx * dx + dy * dy + dz * dz;
+            nearest_[i] = {dx * dx + dy * dy + dz * dz, order_[i]};
         }
-        heap_.clear();
-        float worst = std::numeric_limits<float>::infinity();
-        for (std::size_t i = 0; i < size(); ++i) {
-            if (!(distances_[i] < worst)) continue;
-            if (heap_.size() == count) {
-                std::pop_heap(heap_.begin(), heap_.end());
-                heap_.pop_back();
-            }
-            heap_.emplace_back(distances_[i], order_[i]);
-            std::push_heap(heap_.begin(), heap_.end());
-            if (heap_.size() == count) worst = heap_.front().first;
+        const std::size_t span = std::min(size(), reach * count);
+        if (span < size()) std::nth_element(nearest_.begin(), nearest_.begin() + std::ptrdiff_t(span), nearest_.end());
+        std::sort(nearest_.begin(), nearest_.begin() + std::ptrdiff_t(span));
+        const double growth = count > 1 ? std::pow(double(span), 1.0 / double(count - 1)) : 1.0;
+        double place = 1;
+        for (std::size_t k = 0; k < count; ++k, place *= growth) {
+            const std::size_t rank = std::max(k, std::size_t(place + 1e-6) - 1);
+            out[k] = rank < span ? nearest_[rank].second : -1;
         }
-        std::sort_heap(heap_.begin(), heap_.end());
-        for (std::size_t k = 0; k < count; ++k) out[k] = k < heap_.size() ? heap_[k].second : -1;
     }
 
     // Indices of `count` points spread evenly over the uncovered ones in y-z-x order, the lowest first.
@@ -192,14 +195,15 @@ class Uncovered {
   private:
     std::size_t total_ = 0;
     std::vector<std::int32_t> order_;
-    std::vector<float> x_, y_, z_, distances_;
-    std::vector<std::pair<float, std::int32_t>> heap_;
+    static constexpr std::size_t reach = 16;
+    std::vector<float> x_, y_, z_;
+    std::vector<std::pair<float, std::int32_t>> nearest_;
 };
 
 // How much of the points is shown at each step, and when a point counts as covered.
 struct SurfaceOptions {
     int bins;
-    std::size_t near;    // points nearest to each of the two edges that the next face may attach to
+    std::size_t near;    // points about each of the two edges that the next face may attach to
     std::size_t spread;  // points spread over all that is uncovered
     float cover;         // distance from a face within which a point is covered
 
@@ -243,6 +247,13 @@ class Surface {
     void gate(std::int32_t *out) const {
         for (Packed v : gate_) out = write(v, out);
     }
+    // Whether the left and the right edge of the gate still wait for a face; 0 where there is no gate.
+    void waiting(std::int32_t *out) const {
+        const auto [tip, start, end] = gate_;
+        const bool turn = phase_ == Phase::turn;
+        out[0] = turn && open_.waits(end, tip);
+        out[1] = turn && open_.waits(tip, start);
+    }
     void neighbours(std::int32_t *out) const {
         const auto [tip, start, end] = gate_;
         const bool turn = phase_ == Phase::turn;
@@ -265,7 +276,7 @@ class Surface {
     // (2 * near + spread) indices of points.
     void points(std::int32_t *out) {
         for (const Point &anchor : anchors()) {
-            uncovered_.nearest(anchor, options_.near, out);
+            uncovered_.about(anchor, options_.near, out);
             out += options_.near;
         }
         uncovered_.spread(options_.spread, out);

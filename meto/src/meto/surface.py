@@ -24,19 +24,21 @@ class Shown(NamedTuple):
 
     phase: (R,) int32, START_PHASE (only BOM may come), TURN_PHASE (L, R, BOM or the end), SECOND_PHASE, THIRD_PHASE
     open_edges: (R,) int32 half edges that have no twin yet
+    waiting: (R, 2) int32 whether the edge that L attaches to waits for a face, and R's; 0 in the other phases
     gate: (R, 9) int32 the face that the next one attaches to, (tip, start, end) on the grid, x, y, z each; in the
         phases SECOND and THIRD the vertices of a first face that are known; -1 where there is none
     neighbours: (R, 12) int32 vertices of the open boundary at which the next face would close it: two for L (behind
         the end, ahead of the tip), two for R (ahead of the start, behind the tip); in the phases SECOND and THIRD the
         first two for the vertex to come; -1 where there is none
-    points: (R, 2 * near + spread) int32 indices of points that no face covers: those nearest to the edge that L
-        attaches to, to R's edge (to the vertices known, in the phases SECOND and THIRD), and some spread over all, from
-        the lowest in y-z-x order; -1 where there are fewer
+    points: (R, 2 * near + spread) int32 indices of points that no face covers: about the middle of the edge that L
+        attaches to and of R's (about the vertices known, in the phases SECOND and THIRD), from the nearest on and ever
+        sparser with the distance; and some spread over all, from the lowest in y-z-x order; -1 where there are fewer
     uncovered: (R,) float32 share of the points that no face covers
     """
 
     phase: np.ndarray
     open_edges: np.ndarray
+    waiting: np.ndarray
     gate: np.ndarray
     neighbours: np.ndarray
     points: np.ndarray
@@ -86,6 +88,15 @@ class SurfaceBatch:
     def _tidy(self, arrays: tuple[np.ndarray, ...]) -> Shown:
         shown = Shown(*arrays)
         return shown if self.num_points else shown._replace(points=shown.points[:, :0])
+
+
+def estimate_normals(points: Any, neighbours: int = 8) -> np.ndarray:
+    """(N, 3) float32 unit normals of a point cloud (N, 3), of either sign.
+
+    Of each point's nearest `neighbours` (itself included) the direction of the least spread (Hoppe et al. 1992, section
+    3.2). Raises ValueError for other shapes, or fewer than 3 neighbours.
+    """
+    return _core.estimate_normals(points, neighbours)
 
 
 def to_groups(tokens: Any) -> np.ndarray:
