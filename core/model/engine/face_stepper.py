@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.groups import Steps, to_ids
+from core.groups import Steps
 from core.model.engine.cache import SlotCache
 from core.model.engine.face_layout import FaceLayout
 from core.model.engine.faces import GroupGuard
@@ -21,11 +21,12 @@ from core.model.face_head import AXES, CHOSEN, POINTER_DIM, StepContext, VertexD
 from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
 from core.model.sampling import SamplingConfig, sample, uniform_numbers
 from core.tokens import ID_OFFSET, Tokenizer
-from meto.surface import BOM, END, NUM_KINDS, SECOND, THIRD, TURN_PHASE, Shown, estimate_normals, to_groups
+from meto.surface import BOM, END, NUM_KINDS, NUM_SPECIAL, SECOND, THIRD, TURN_PHASE, Shown, estimate_normals, to_groups
 
 if TYPE_CHECKING:
     from core.model.face_decoder import FaceDecoder
 
+FIRST_COORDINATE = ID_OFFSET + NUM_SPECIAL
 DRAWS = 5  # of a group: its kind, which vertex, and three coordinates
 FORCED = np.array([BOM, -1, SECOND, THIRD])  # the kind of each phase; in TURN it is chosen
 END_CHOICE = CHOSEN.index(END)
@@ -145,12 +146,11 @@ class FaceStepper:
             row = torch.full((len(groups),), slot, device=self.device)
             x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before).to(x.dtype)])
         hidden = self.layout.prefill(self.cache, slot, x, rotary_angles(self._places(len(x)), self.head_dim))
-        for k, group in enumerate(groups):
-            self._take(slot, group)
-            if k:  # the state after the vertex before
-                at = len(condition) + k
-                vertex = torch.as_tensor(groups[k - 1 : k, 1:], device=self.device)
-                self.keys[slot, k - 1] = self.decoder.head.keys(hidden[at : at + 1], vertex)[0]
+        for k in range(len(groups)):
+            self._take(np.array([slot]), groups[k : k + 1])
+        if len(groups) > 1:  # each vertex's key is made of the state after it; the last one's comes with the next step
+            vertices = torch.as_tensor(groups[:-1, 1:], device=self.device)
+            self.keys[slot, : len(groups) - 1] = self.decoder.head.keys(hidden[len(condition) + 1 :], vertices)
 
     def _places(self, count: int) -> Tensor:
         return torch.arange(count, device=self.device)
@@ -173,43 +173,46 @@ class FaceStepper:
         """A group of each running slot, and those that have ended."""
         if not self.rows.slots:
             return {}
-        slots = list(range(self.slots)) if self.rows.every else self.rows.slots
-        groups = self._groups(slots)
-        table = np.full((self.slots, 4), -1, np.int32)
+        computed = list(range(self.slots)) if self.rows.every else self.rows.slots
+        groups = self._groups(computed)
+        if len(computed) > len(self.rows.slots):
+            groups = groups[self.rows.slots]
         ended: dict[int, Ending] = {}
-        for slot, group in zip(slots, groups, strict=True):
-            if slot not in self.rows.slots:
-                continue
-            if group[0] == END:
-                budget = self.max_faces[slot]
-                ended[slot] = "faces" if budget and self.faces[slot] >= budget else "eos"
-                continue
-            table[slot] = group
-            self._take(slot, group, feed=False)
+        for slot in (slot for slot, kind in zip(self.rows.slots, groups[:, 0], strict=True) if kind == END):
+            ended[slot] = "faces" if self._has_its_faces(slot) else "eos"
+        writing = groups[:, 0] != END
+        slots = np.array(self.rows.slots)[writing]
+        self._take(slots, groups[writing])
+        for slot in slots.tolist():
             if len(self.ids_of[slot]) >= self.max_ids[slot]:
                 self.ids_of[slot] = self.ids_of[slot][: self.max_ids[slot]]
                 ended[slot] = "tokens"
-        self.surfaces.feed(table)
         if ended:
             self.rows.set([slot for slot in self.rows.slots if slot not in ended])
         return ended
 
-    def _take(self, slot: int, group: np.ndarray, feed: bool = True) -> None:
-        """A group is settled: keep what follows from it."""
-        if feed:
-            table = np.full((self.slots, 4), -1, np.int32)
-            table[slot] = group
-            self.surfaces.feed(table)
-        kind, vertex = int(group[0]), group[1:]
-        self.ids_of[slot] += to_ids(group).tolist()
-        self.before[slot], self.last[slot] = kind, vertex
-        self.vertices[slot, self.written[slot]] = torch.as_tensor(vertex, device=self.device).long()
-        for axis in range(3):
-            self.used[slot, axis, int(vertex[axis])] = True
-        self.written[slot] += 1
-        self.faces[slot] += kind not in (BOM, SECOND)
-        if self.guards:
-            self.guards[slot].take(kind, (int(vertex[0]), int(vertex[1]), int(vertex[2])))
+    def _has_its_faces(self, slot: int) -> bool:
+        return bool(0 < self.max_faces[slot] <= self.faces[slot])
+
+    def _take(self, slots: np.ndarray, groups: np.ndarray) -> None:
+        """Groups (W, 4) of these slots are settled: keep what follows from them."""
+        if len(slots) == 0:
+            return
+        fed = np.full((self.slots, 4), -1, np.int32)
+        fed[slots] = groups
+        self.surfaces.feed(fed)
+        kinds, vertices = groups[:, 0], groups[:, 1:].astype(np.int64)
+        index, on_device = (torch.as_tensor(x, device=self.device) for x in (slots, vertices))
+        self.vertices[index, torch.as_tensor(self.written[slots], device=self.device)] = on_device
+        self.used[index.unsqueeze(1), self._places(3), on_device] = True
+        self.before[slots], self.last[slots] = kinds, vertices
+        self.written[slots] += 1
+        self.faces[slots] += (kinds != BOM) & (kinds != SECOND)
+        for slot, (kind, *vertex) in zip(slots.tolist(), groups.tolist(), strict=True):
+            values = [q + FIRST_COORDINATE for q in vertex]
+            self.ids_of[slot] += [kind + ID_OFFSET, *values] if kind <= BOM else values
+            if self.guards:
+                self.guards[slot].take(kind, tuple(vertex))
 
     @torch.inference_mode()
     def _groups(self, slots: list[int]) -> np.ndarray:
@@ -253,8 +256,7 @@ class FaceStepper:
         if len(turn):
             logits = self.decoder.head.kind_logits(hidden[turn])
             for k, at in enumerate(turn):
-                budget = self.max_faces[slots[at]]
-                if budget and self.faces[slots[at]] >= budget:
+                if self._has_its_faces(slots[at]):
                     logits[k, [c for c in range(len(CHOSEN)) if c != END_CHOICE]] = -torch.inf
                     continue
                 if shown.uncovered[at] > 1 - self.sampling.end_cover:
@@ -277,20 +279,21 @@ class FaceStepper:
             hidden, uniform = hidden[writing], uniform[writing]
         kind = torch.as_tensor(kinds[writing], device=self.device)
         distribution = VertexDistribution(self.decoder.head, hidden, kind, context)
-        refused = [
-            self.guards[slot].refused(int(kinds[k])) if self.guards else set()
-            for slot, k in zip(which, writing, strict=True)
-        ]
+        refused = self._refused(which, kinds[writing]) if self.guards else None
         logits = distribution.which_logits()
         candidates = torch.cat([distribution.copies, context.earlier.vertices], dim=1)  # (W, 2 + J, 3)
-        self._refuse_copies(logits, candidates, refused)
+        if refused is not None:
+            same = (candidates.unsqueeze(2) == refused.unsqueeze(1)).all(-1).any(-1)
+            logits[:, 1:].masked_fill_(same, -torch.inf)
         choice = sample(logits, self.sampling, uniform[:, 1])
         vertex = torch.zeros(len(which), 3, dtype=torch.long, device=self.device)
         if bool((choice == 0).any()):
             for k, axis in enumerate(AXES):
                 logits = distribution.logits(k)
-                if k == 2:
-                    self._refuse_last(logits, vertex, axis, refused)
+                if k == 2 and refused is not None:
+                    others = [other for other in range(3) if other != axis]
+                    row, corner = (refused[..., others] == vertex[:, None, others]).all(-1).nonzero().unbind(1)
+                    logits[row, refused[row, corner, axis]] = -torch.inf
                 vertex[:, axis] = sample(logits, self.sampling, uniform[:, 2 + k])
                 distribution.take(k, vertex[:, axis])
         copied = candidates[torch.arange(len(which), device=self.device), (choice - 1).clamp(min=0)]
@@ -313,16 +316,11 @@ class FaceStepper:
         maps = MapInputs(of(self.used), of(self.density), of(self.places), of(self.normals), near, row)
         return StepContext(gate, neighbours, of(self.keys)[:, :most], earlier, maps)
 
-    def _refuse_copies(self, logits: Tensor, candidates: Tensor, refused: list[set]) -> None:
-        """Copies that would make a refused face, at minus infinity."""
-        for k, corners in enumerate(refused):
-            for corner in corners:
-                same = (candidates[k] == torch.tensor(corner, device=self.device)).all(-1)
-                logits[k, 1:][same] = -torch.inf
-
-    def _refuse_last(self, logits: Tensor, vertex: Tensor, axis: int, refused: list[set]) -> None:
-        """The last coordinate that would complete a refused corner, at minus infinity."""
-        for k, corners in enumerate(refused):
-            for corner in corners:
-                if all(int(vertex[k, other]) == corner[other] for other in range(3) if other != axis):
-                    logits[k, corner[axis]] = -torch.inf
+    def _refused(self, slots: list[int], kinds: np.ndarray) -> Tensor:
+        """(W, R, 3) vertices that the next group of each slot may not have; -2 beyond the last."""
+        corners = [self.guards[slot].refused(int(kind)) for slot, kind in zip(slots, kinds, strict=True)]
+        table = np.full((len(slots), max(1, *map(len, corners)), 3), -2, np.int64)
+        for row, refused in zip(table, corners, strict=True):
+            if refused:
+                row[: len(refused)] = list(refused)
+        return torch.as_tensor(table, device=self.device)
