@@ -82,7 +82,8 @@ ARAE_TINY = Config(
         steps=StepConfig(near_points=16, spread_points=8),
     ),
     data=DataConfig(
-        max_face_length=400, augment=AugmentConfig(rotate_step=90, use_mirror_aug=True, use_stretch_aug=True)
+        max_face_length=400,
+        augment=AugmentConfig(rotate_step=90, use_mirror_aug=True, use_stretch_aug=True, use_damage_aug=True),
     ),
     train=TrainConfig(
         batch_size=12, batch_tokens=8192, lr=1.5e-3, weight_decay=0.05, warmup_ratio=0.02, num_epochs=100

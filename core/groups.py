@@ -49,6 +49,7 @@ class Steps:
         normals: (B, P, 3) float32 of the input points, estimated from them alone, so of scans as of meshes.
         first_use: (B, 3, bins) int32 the step, counted in each mesh, after which a coordinate of an axis has been used.
         lengths: (B,) int64 steps of each mesh.
+        learned: (N,) bool, off for vertices that the augmentation has put in the wrong place.
     """
 
     groups: Any
@@ -62,6 +63,7 @@ class Steps:
     normals: Any
     first_use: Any
     lengths: Any
+    learned: Any = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Steps":
         return self.map(lambda x: x.to(device, non_blocking=non_blocking))
@@ -70,15 +72,19 @@ class Steps:
         return self.map(lambda x: x.pin_memory())
 
     def map(self, function: Any) -> "Steps":
-        return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: function(value) for name, value in values.items() if value is not None})
 
 
-def mesh_steps(ids: np.ndarray, points: np.ndarray | None, config: StepConfig, bins: int) -> Steps:
+def mesh_steps(
+    ids: np.ndarray, points: np.ndarray | None, config: StepConfig, bins: int, wrong: np.ndarray | None = None
+) -> Steps:
     """The steps of one mesh.
 
     Args:
         ids: (T,) of LR_ABSCO, without BOS and EOS.
         points: (N, 3) of its surface, or None.
+        wrong: (W, 3) vertices on the grid that are not to be learned where they are made.
     """
     groups = to_groups(np.asarray(ids) - ID_OFFSET)
     cloud = np.zeros((0, 3), np.float32) if points is None else points
@@ -86,7 +92,17 @@ def mesh_steps(ids: np.ndarray, points: np.ndarray | None, config: StepConfig, b
     first_use = np.full((1, 3, bins), NEVER, np.int32)
     for axis in range(3):  # the last assignment stands, so the first use comes last
         first_use[0, axis, groups[-2::-1, 1 + axis]] = np.arange(len(groups) - 2, -1, -1)
-    return Steps(groups, *shown, estimate_normals(cloud)[None], first_use, np.array([len(groups)]))
+    learned = np.ones(len(groups), bool)
+    if wrong is not None and len(wrong):
+        learned[_first_steps(groups[:-1, 1:], wrong, bins)] = False
+    return Steps(groups, *shown, estimate_normals(cloud)[None], first_use, np.array([len(groups)]), learned)
+
+
+def _first_steps(vertices: np.ndarray, asked: np.ndarray, bins: int) -> np.ndarray:
+    """The steps that first write each of the vertices asked for, of those that write vertices (T, 3)."""
+    place = np.array([bins * bins, bins, 1], np.int64)
+    values, first = np.unique(vertices.astype(np.int64) @ place, return_index=True)
+    return first[np.isin(values, asked.astype(np.int64) @ place)]
 
 
 def to_ids(groups: np.ndarray) -> np.ndarray:

@@ -15,6 +15,9 @@ TRAIN_BOUNDS = (0.75, 0.95)
 JITTER = 0.01
 DECIMATE_MIN_FACES = 200  # smaller meshes are already as simple as they should be
 DECIMATE_FLOOR = 100
+DAMAGE_SHARES = (0.01, 0.15)  # of a damaged mesh's vertices
+DAMAGE_SCALES = (0.01, 0.2)  # standard deviation of what they are moved by, in the frame of [-1, 1]
+DAMAGE_AXIS = 0.6  # share of the axes along which a vertex is moved
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class AugmentConfig:
     """Stretch each axis by its own random factor, at most stretch_limit either way."""
     stretch_limit: float = 1.35
     """Largest factor of use_stretch_aug; its inverse is the smallest."""
+    use_damage_aug: bool = False
+    """Half of the time, move and tear vertices of the mesh, not of the points, as a model's own mistakes would. The face
+    decoder learns to go on from there, and does not learn those vertices. Without effect on the token decoder."""
 
     def __post_init__(self) -> None:
         if not 0 < self.rotate_step <= 360 or 360 % self.rotate_step:
@@ -74,6 +80,30 @@ def jitter(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         return points
     return points + rng.standard_normal(points.shape, np.float32) * np.float32(JITTER)
+
+
+def damage(mesh: Mesh, rng: np.random.Generator) -> tuple[Mesh, np.ndarray]:
+    """A mesh as a model may have it wrong, and which of its vertices (V,) are: training sees its own mistakes coming.
+
+    Some vertices are moved; at others one face is torn off, its corner moved by itself. Scales vary from mesh to mesh.
+    """
+    count = len(mesh.vertices)
+    chosen = np.flatnonzero(rng.random(count) < rng.uniform(*DAMAGE_SHARES))
+    scale = np.exp(rng.uniform(*np.log(DAMAGE_SCALES)))
+    moves = rng.normal(0, scale, (len(chosen), 3)) * (rng.random((len(chosen), 3)) < DAMAGE_AXIS)
+    moved = np.clip(mesh.vertices[chosen] + moves, -EVAL_BOUND, EVAL_BOUND).astype(np.float32)
+    torn = rng.random(len(chosen)) < 0.5
+    vertices = np.concatenate([mesh.vertices, moved[torn]])
+    vertices[chosen[~torn]] = moved[~torn]
+    faces = mesh.faces.copy()
+    corners = rng.permutation(faces.size)  # of a vertex's corners, the last assignment stands: one at random
+    corner_of = np.full(count, -1)
+    corner_of[faces.reshape(-1)[corners]] = corners
+    own = corner_of[chosen[torn]]
+    faces.reshape(-1)[own[own >= 0]] = count + np.flatnonzero(own >= 0)
+    wrong = np.zeros(len(vertices), bool)
+    wrong[chosen[~torn]], wrong[count:] = True, True
+    return Mesh(vertices, faces), wrong
 
 
 def rotate(mesh: Mesh, degrees: float) -> Mesh:

@@ -10,11 +10,20 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from torch.utils.data import Dataset
 
-from core.data.augment import EVAL_BOUND, AugmentConfig, augment, changes_meshes, decimate, decimate_floor, jitter
+from core.data.augment import (
+    EVAL_BOUND,
+    AugmentConfig,
+    augment,
+    changes_meshes,
+    damage,
+    decimate,
+    decimate_floor,
+    jitter,
+)
 from core.data.cache import TokenCache, Written, open_cache
 from core.data.entries import open_entry, parse_entries
 from core.data.mesh import Mesh, normalize, sample_surface
-from core.data.snap import snap
+from core.data.snap import grid_cells, snap
 from core.data.sources import TEST_SHARE, JoinedMeshes, MeshSource, ShapesSource
 from core.groups import StepConfig, Steps, mesh_steps
 from core.tokens import Tokenizer
@@ -137,6 +146,9 @@ class MeshDataset(Dataset):
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Item `index`, all its randomness drawn from `rng`."""
         mesh, ids, num_faces = self._mesh_and_ids(int(self.items[index]), rng)
+        wrong = None
+        if self.train and self.steps is not None and self.config.augment.use_damage_aug and rng.random() < 0.5:
+            ids, num_faces, wrong = self._damaged(mesh, rng) or (ids, num_faces, None)
         points = None
         if self.point_num:
             points = sample_surface(mesh, self.point_num, rng)
@@ -144,7 +156,7 @@ class MeshDataset(Dataset):
                 points = jitter(points, rng)
         steps = None
         if self.steps is not None:
-            steps = mesh_steps(ids, points, self.steps, self.tokenizer.config.discrete_bins)
+            steps = mesh_steps(ids, points, self.steps, self.tokenizer.config.discrete_bins, wrong)
         return Sample(ids, points, num_faces, self.source.name(int(self.items[index])), steps)
 
     def _mesh_and_ids(self, item: int, rng: np.random.Generator) -> tuple[Mesh, np.ndarray, int]:
@@ -158,6 +170,13 @@ class MeshDataset(Dataset):
         written = self._write(plain) if self.cache is None else self.cache[item]
         assert written is not None, "only meshes that fit are kept"
         return plain, *written
+
+    def _damaged(self, mesh: Mesh, rng: np.random.Generator) -> tuple[np.ndarray, int, np.ndarray] | None:
+        """(ids, faces, vertices (W, 3) on the grid that are wrong) of the mesh damaged; None if that gets too long."""
+        bins = self.tokenizer.config.discrete_bins
+        damaged, wrong = damage(mesh, rng)
+        written = self._write(damaged)
+        return None if written is None else (*written, grid_cells(damaged.vertices[wrong], bins))
 
     def _plain(self, mesh: Mesh) -> Mesh:
         """The mesh without augmentation; a dense one decimated as far as augmentation would."""

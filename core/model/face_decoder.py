@@ -176,6 +176,8 @@ class FaceDecoder(nn.Module):
         nats, hits, likeliest = _vertex_nats(
             VertexDistribution(self.head, hidden[written], kinds[written], context), vertex, predict
         )
+        if steps.learned is not None:
+            nats = nats.masked_fill(~steps.learned[written], 0)
         predicted = None
         if predict:
             predicted = steps.groups.clone()
