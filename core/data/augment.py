@@ -39,8 +39,8 @@ class AugmentConfig:
     stretch_limit: float = 1.35
     """Largest factor of use_stretch_aug; its inverse is the smallest."""
     use_damage_aug: bool = False
-    """Half of the time, move and tear vertices of the mesh, not of the points, as a model's own mistakes would. The face
-    decoder learns to go on from there, and does not learn those vertices. Without effect on the token decoder."""
+    """Half of the time, move and tear vertices of the mesh, not of the points, as a model's own mistakes would. The
+    face decoder learns to go on from there, not those vertices. Without effect on the token decoder."""
 
     def __post_init__(self) -> None:
         if not 0 < self.rotate_step <= 360 or 360 % self.rotate_step:

@@ -52,10 +52,10 @@ class SurfaceBatch {
 
     void reset(std::size_t b) { surface(b).reset(); }
 
-    void set_points(std::size_t b, nb::object points) {
+    void set_points(std::size_t b, nb::object points, bool judged) {
         points = ensure<float>(points, 3, "as_vertices");
         const Buffer buffer(points);
-        surface(b).set_points(buffer.data<float>(), buffer.rows());
+        surface(b).set_points(buffer.data<float>(), buffer.rows(), judged);
     }
 
     // groups (B, 4): kind, x, y, z of each; a kind of -1 or of the end feeds nothing.
@@ -73,6 +73,25 @@ class SurfaceBatch {
         Rows rows(options_, surfaces_.size());
         for (std::size_t b = 0; b < surfaces_.size(); ++b) rows.write(b, surfaces_[b]);
         return rows.objects();
+    }
+
+    // groups (B * K, 4), K candidates of each surface in turn -> (B, K + 1) misfits, the last of an end that nobody asked
+    // for. A kind of -1 is no candidate.
+    nb::object misfits(nb::object groups) {
+        groups = ensure<std::int32_t>(groups, 4, "as_groups");
+        const Buffer buffer(groups);
+        const std::size_t size = surfaces_.size(), each = buffer.rows() / size;
+        if (each * size != buffer.rows())
+            throw std::invalid_argument(std::to_string(buffer.rows()) + " candidates for " + std::to_string(size) + " surfaces");
+        Array<float> out(size, each + 1);
+        const auto *at = buffer.data<std::int32_t>();
+        nb::gil_scoped_release release;
+        for (std::size_t b = 0; b < size; ++b) {
+            float *row = out.data + b * (each + 1);
+            for (std::size_t k = 0; k < each; ++k, at += 4) row[k] = candidate(surfaces_[b], at, at - 4 * k, row);
+            row[each] = float(surfaces_[b].misfit_of_unasked_end());
+        }
+        return out.object;
     }
 
     // groups (G, 4) of one whole stream, points (N, 3): what is shown before each of them.
@@ -97,6 +116,14 @@ class SurfaceBatch {
     }
 
   private:
+    // The misfit of a candidate; one that came before, of `first` to it, has it in `known`.
+    static float candidate(const Surface &surface, const std::int32_t *group, const std::int32_t *first, const float *known) {
+        if (group[0] < 0 || group[0] > std::int32_t(Group::end)) return INFINITY;
+        for (const std::int32_t *other = first; other < group; other += 4)
+            if (std::equal(group, group + 4, other)) return known[(other - first) / 4];
+        return float(surface.misfit(Group(group[0]), group[1], group[2], group[3]));
+    }
+
     static std::size_t checked(const char *name, std::int64_t count) {
         if (count < 0 || count > (1 << 16))
             throw std::invalid_argument(std::string(name) + " is " + std::to_string(count) + "; 0 to 65536 is expected");
@@ -142,7 +169,8 @@ void bind_surface(nb::module_ &m) {
         .def(nb::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, float>(), "batch_size"_a,
              "discrete_bins"_a, "near"_a, "spread"_a, "cover"_a)
         .def("reset", &SurfaceBatch::reset, "surface"_a)
-        .def("set_points", &SurfaceBatch::set_points, "surface"_a, "points"_a)
+        .def("set_points", &SurfaceBatch::set_points, "surface"_a, "points"_a, "judged"_a)
+        .def("misfits", &SurfaceBatch::misfits, "groups"_a)
         .def("feed", &SurfaceBatch::feed, "groups"_a)
         .def("shown", &SurfaceBatch::shown)
         .def("replay", &SurfaceBatch::replay, "groups"_a, "points"_a);

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "meto/backend.hpp"
+#include "meto/fit.hpp"
+#include "meto/point.hpp"
 #include "meto/quantise.hpp"
 #include "meto/triangle.hpp"
 
@@ -48,6 +50,12 @@ class OpenEdges {
         if (found == index_.end()) return false;
         const auto &list = nodes_[found->second].to;
         return std::find(list.begin(), list.end(), b) != list.end();
+    }
+
+    // By how much a face would change the number of open half edges.
+    int opened_by(Packed a, Packed b, Packed c) const {
+        const auto change = [this](Packed from, Packed to) { return waits(to, from) ? -1 : 1; };
+        return change(a, b) + change(b, c) + change(c, a);
     }
 
     // The vertex w of the newest open half edge v -> w (ahead) or w -> v, other than `except`.
@@ -94,15 +102,6 @@ class OpenEdges {
     std::vector<Node> nodes_;
     std::size_t count_ = 0;
 };
-
-struct Point {
-    float x, y, z;
-};
-
-inline Point operator-(Point a, Point b) { return {a.x - b.x, a.y - b.y, a.z - b.z}; }
-inline Point operator+(Point a, Point b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
-inline Point operator*(float s, Point a) { return {s * a.x, s * a.y, s * a.z}; }
-inline float dot(Point a, Point b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
 
 // Squared distance from p to the triangle a, b, c, by the regions of its plane (Ericson 2004, section 5.1.5).
 inline float squared_distance(Point p, Point a, Point b, Point c) {
@@ -166,6 +165,16 @@ class Uncovered {
         order_.resize(kept);
     }
 
+    // Distance from `to` to the nearest; infinite where none is left.
+    float distance(Point to) const {
+        float least = INFINITY;
+        for (std::size_t i = 0; i < size(); ++i) {
+            const Point away = Point{x_[i], y_[i], z_[i]} - to;
+            least = std::min(least, dot(away, away));
+        }
+        return std::sqrt(least);
+    }
+
     // Indices of `count` points about `to`, from the nearest on, ever sparser with the distance: of the `reach` times
     // count nearest those whose ranks grow geometrically. -1 where there are fewer.
     void about(Point to, std::size_t count, std::int32_t *out) {
@@ -218,12 +227,17 @@ class Surface {
   public:
     explicit Surface(SurfaceOptions options) : options_(options) {}
 
-    void set_points(const float *points, std::size_t count) { uncovered_.set(points, count); }
+    // judged: keep what `misfit` needs.
+    void set_points(const float *points, std::size_t count, bool judged = false) {
+        uncovered_.set(points, count);
+        fit_.set(points, judged ? count : 0, options_.cover);
+    }
 
     void reset() {
         phase_ = Phase::start;
         open_.clear();
         uncovered_.set(nullptr, 0);
+        fit_.set(nullptr, 0, options_.cover);
         gate_ = {no_vertex, no_vertex, no_vertex};
     }
 
@@ -273,6 +287,21 @@ class Surface {
         default: return {Point{0, -1, 0}, Point{0, -1, 0}};
         }
     }
+    // How badly a group that may come next would fit, see `Fit`; 0 for all where there are no points, or none judged.
+    double misfit(Group kind, int x, int y, int z) const {
+        if (fit_.size() == 0) return 0;
+        if (kind == Group::end) return fit_.end(uncovered_.share(), false);
+        const Packed v = pack(std::uint32_t(x), std::uint32_t(y), std::uint32_t(z));
+        if (kind == Group::bom) return uncovered_.size() ? fit_.vertex(uncovered_.distance(point(v))) : 3;
+        if (kind == Group::second) return fit_.edge(point(gate_[0]), point(v));
+        const auto [tip, start, end] = after(kind, v);
+        return fit_.face(point(tip), point(start), point(end), open_.opened_by(tip, start, end));
+    }
+    // The same of an end that was not among the candidates.
+    double misfit_of_unasked_end() const {
+        return fit_.size() && phase_ == Phase::turn ? fit_.end(uncovered_.share(), true) : INFINITY;
+    }
+
     // (2 * near + spread) indices of points.
     void points(std::int32_t *out) {
         for (const Point &anchor : anchors()) {
@@ -294,24 +323,25 @@ class Surface {
         return phase_ == Phase::third ? open_.neighbour(gate_[0], true, gate_[1]) : no_vertex;
     }
 
-    void take(Group kind, Packed v) {
+    // The gate after a group.
+    std::array<Packed, 3> after(Group kind, Packed v) const {
         switch (kind) {
-        case Group::bom:
-            gate_ = {v, no_vertex, no_vertex};
-            phase_ = Phase::second;
-            return;
-        case Group::second:
-            gate_[1] = v;
-            phase_ = Phase::third;
-            return;
-        case Group::third: gate_[2] = v; break;
-        case Group::left: gate_ = {v, gate_[0], gate_[2]}; break;
-        default: gate_ = {v, gate_[1], gate_[0]}; break;
+        case Group::bom: return {v, no_vertex, no_vertex};
+        case Group::second: return {gate_[0], v, no_vertex};
+        case Group::third: return {gate_[0], gate_[1], v};
+        case Group::left: return {v, gate_[0], gate_[2]};
+        default: return {v, gate_[1], gate_[0]};
         }
-        phase_ = Phase::turn;
+    }
+
+    void take(Group kind, Packed v) {
+        gate_ = after(kind, v);
+        phase_ = kind == Group::bom ? Phase::second : kind == Group::second ? Phase::third : Phase::turn;
+        if (phase_ != Phase::turn) return fit_.take();
         const auto [tip, start, end] = gate_;
         open_.add_face(tip, start, end);
         uncovered_.cover(point(tip), point(start), point(end), options_.cover);
+        if (fit_.size()) fit_.take(point(tip), point(start), point(end));
     }
 
     Point point(Packed v) const {
@@ -332,6 +362,7 @@ class Surface {
     Phase phase_ = Phase::start;
     OpenEdges open_;
     Uncovered uncovered_;
+    Fit fit_;
     std::array<Packed, 3> gate_{no_vertex, no_vertex, no_vertex};
 };
 

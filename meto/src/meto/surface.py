@@ -60,11 +60,11 @@ class SurfaceBatch:
         self._surfaces = _core.SurfaceBatch(batch_size, discrete_bins, near, spread, cover)
         self.batch_size, self.num_points = batch_size, 2 * near + spread
 
-    def begin(self, surface: int, points: Any = None) -> None:
-        """Begin a surface anew, with the points (N, 3) of its target, in [-1, 1], or none."""
+    def begin(self, surface: int, points: Any = None, judged: bool = False) -> None:
+        """Begin a surface anew, with the points (N, 3) of its target, in [-1, 1], or none; `judged`: for `misfits`."""
         self._surfaces.reset(surface)
         if points is not None:
-            self._surfaces.set_points(surface, points)
+            self._surfaces.set_points(surface, points, judged)
 
     def feed(self, groups: Any) -> None:
         """Take a group (kind, x, y, z) for each surface, (B, 4); a kind of -1 or END feeds nothing.
@@ -76,6 +76,22 @@ class SurfaceBatch:
     def shown(self) -> Shown:
         """What is known now, a row a surface."""
         return self._tidy(self._surfaces.shown())
+
+    def misfits(self, groups: Any) -> np.ndarray:
+        """How badly groups that may come next would fit the target's points, in nats: exp(-misfit) is a weight.
+
+        A face should lie near points, cover some that no face covers, and leave fewer edges open; the end should leave
+        no points uncovered.
+
+        Args:
+            groups: (B, K, 4) candidates of each surface; a kind of -1 is none.
+
+        Returns:
+            (B, K + 1) float32; the last is of an end that is not among the candidates, which gets likelier the longer
+            no face has covered a point. Infinite where a group may not come; 0 for a surface that is not judged.
+        """
+        groups = np.asarray(groups)
+        return self._surfaces.misfits(groups.reshape(-1, 4))
 
     def replay(self, groups: Any, points: Any = None) -> Shown:
         """What is known before each group (G, 4) of a whole stream, whose target has the points (N, 3), or none.

@@ -1,0 +1,169 @@
+// How badly a vertex group that may come next fits the points of the target's surface and the unfinished mesh: what
+// guided sampling weighs its candidates by. In nats, so that exp(-misfit) is a weight.
+//
+// A face should lie where points are, over points that no face of its direction covers yet, and close what is open. The
+// constants were chosen by looking at meshes that were sampled so.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "meto/point.hpp"
+
+namespace meto {
+
+class Fit {
+  public:
+    // count points (x, y, z each), of a surface that is covered within `cover`.
+    void set(const float *points, std::size_t count, float cover) {
+        cover_ = cover, idle_ = 0;
+        for (std::vector<float> *axis : {&x_, &y_, &z_}) axis->resize(count);
+        for (std::size_t i = 0; i < count; ++i) x_[i] = points[3 * i], y_[i] = points[3 * i + 1], z_[i] = points[3 * i + 2];
+        covered_by_.assign(count, Point{0, 0, 0});
+        measure();
+    }
+    std::size_t size() const { return x_.size(); }
+
+    // The face a, b, c, which changes the number of open half edges by `opened` (-3 to 3).
+    double face(Point a, Point b, Point c, int opened) const {
+        const double open = 0.5 * opened;
+        const Patch patch = over(a, b, c);
+        if (patch.area <= 0) return open + 1;
+        double excess = 0, away = 0;
+        for (const auto &[u, v] : samples()) {
+            const double distance = to_nearest((1 - u - v) * a + u * b + v * c) / spacing_;
+            excess += std::max(0.0, distance - near);
+            away += distance > far;
+        }
+        excess /= double(samples().size()), away /= double(samples().size());
+        double fresh = 0, again = 0;
+        for (std::size_t i : patch.points) {
+            fresh += covered_by_[i].is_zero();
+            again += dot(covered_by_[i], patch.normal) > 0.3f;
+        }
+        const double count = double(patch.points.size());
+        const double overlap = count > 0 ? std::min(count, 4.0) / 4 * again / count : 0;
+        return open + excess + 1.5 * std::log1p(away * patch.area * density_) + 3 * overlap - std::log1p(fresh);
+    }
+    // The edge a, b of a face to come.
+    double edge(Point a, Point b) const {
+        double excess = 0;
+        for (float t : {0.25f, 0.5f, 0.75f}) excess += std::max(0.0, to_nearest(a + t * (b - a)) / spacing_ - near);
+        return excess / 3;
+    }
+    // A first vertex so far from the nearest point that no face covers.
+    double vertex(float distance) const { return std::max(0.0, distance / spacing_ - 3); }
+    // The end, while this share of the points is uncovered. Nobody need have thought of it to take it: `unasked`.
+    double end(double uncovered, bool unasked) const {
+        const double left = 20 * std::max(0.0, uncovered - (unasked ? 0.01 : 0.02));
+        return unasked ? 1.5 + left - 0.1 * idle_ : left;
+    }
+
+    // A group is taken; with its face, if it makes one.
+    void take() { ++idle_; }
+    void take(Point a, Point b, Point c) {
+        const Patch patch = over(a, b, c);
+        ++idle_;
+        for (std::size_t i : patch.points) {
+            if (covered_by_[i].is_zero()) idle_ = 0;
+            covered_by_[i] = patch.normal;
+        }
+    }
+
+  private:
+    static constexpr double near = 1.5, far = 2.5;  // distances that are expected of a surface, and that are not: spacings
+    static constexpr std::size_t neighbours = 8, probes = 256;
+
+    // Points that lie over a triangle, within `cover` of it; area 0 where it has none.
+    struct Patch {
+        float area = 0;
+        Point normal{0, 0, 0};
+        std::vector<std::size_t> points;
+    };
+
+    Patch over(Point a, Point b, Point c) const {
+        Patch patch;
+        const Point ab = b - a, ac = c - a;
+        const Point across{ab.y * ac.z - ab.z * ac.y, ab.z * ac.x - ab.x * ac.z, ab.x * ac.y - ab.y * ac.x};
+        const float length = std::sqrt(dot(across, across));
+        const float d00 = dot(ab, ab), d01 = dot(ab, ac), d11 = dot(ac, ac), whole = d00 * d11 - d01 * d01;
+        if (length < 1e-9f || whole <= 1e-14f) return patch;
+        patch.area = length / 2;
+        patch.normal = (1 / length) * across;
+        const float margin = 1e-3f;
+        for (std::size_t i = 0; i < size(); ++i) {
+            const Point ap = Point{x_[i], y_[i], z_[i]} - a;
+            if (std::fabs(dot(ap, patch.normal)) > cover_) continue;
+            const float d20 = dot(ap, ab), d21 = dot(ap, ac);
+            const float u = (d11 * d20 - d01 * d21) / whole, v = (d00 * d21 - d01 * d20) / whole;
+            if (u >= -margin && v >= -margin && u + v <= 1 + margin) patch.points.push_back(i);
+        }
+        return patch;
+    }
+
+    // Distance to the nearest point; some distance up to `near` spacings where it is no more.
+    double to_nearest(Point p) const {
+        constexpr std::size_t lanes = 16;
+        const float enough = float(near * spacing_ * near * spacing_);
+        float best[lanes];
+        std::fill(best, best + lanes, INFINITY);
+        std::size_t i = 0;
+        for (; i + lanes <= size(); i += lanes) {
+            for (std::size_t j = 0; j < lanes; ++j) {
+                const float dx = x_[i + j] - p.x, dy = y_[i + j] - p.y, dz = z_[i + j] - p.z;
+                const float d = dx * dx + dy * dy + dz * dz;
+                best[j] = d < best[j] ? d : best[j];
+            }
+            if (i % (8 * lanes) == 0 && *std::min_element(best, best + lanes) <= enough) break;
+        }
+        for (; i < size(); ++i) {
+            const float dx = x_[i] - p.x, dy = y_[i] - p.y, dz = z_[i] - p.z;
+            best[0] = std::min(best[0], dx * dx + dy * dy + dz * dz);
+        }
+        return std::sqrt(double(*std::min_element(best, best + lanes)));
+    }
+
+    // The density of the points, by the area about some of them that holds their nearest, and the mean distance from
+    // anywhere to the nearest of points spread so: of a Poisson process 1 / (2 sqrt(density)).
+    void measure() {
+        density_ = 1, spacing_ = 1;
+        if (size() <= neighbours) return;
+        std::vector<float> reach, distances(size());
+        const std::size_t count = std::min(size(), probes);
+        for (std::size_t k = 0; k < count; ++k) {
+            const std::size_t at = k * size() / count;
+            for (std::size_t i = 0; i < size(); ++i) {
+                const float dx = x_[i] - x_[at], dy = y_[i] - y_[at], dz = z_[i] - z_[at];
+                distances[i] = dx * dx + dy * dy + dz * dz;
+            }
+            std::nth_element(distances.begin(), distances.begin() + neighbours, distances.end());
+            reach.push_back(distances[neighbours]);
+        }
+        std::nth_element(reach.begin(), reach.begin() + std::ptrdiff_t(count / 2), reach.end());
+        density_ = double(neighbours) / (3.14159265358979 * std::max(double(reach[count / 2]), 1e-8));
+        spacing_ = 0.5 / std::sqrt(density_);
+    }
+
+    // Places within a triangle, evenly, as the second and third of its barycentric coordinates.
+    static const std::array<std::array<float, 2>, 28> &samples() {
+        static const auto made = [] {
+            std::array<std::array<float, 2>, 28> places{};
+            std::size_t n = 0;
+            for (int i = 0; i < 7; ++i)
+                for (int j = 0; j < 7 - i; ++j) places[n++] = {(float(i) + 1.0f / 3) / 7, (float(j) + 1.0f / 3) / 7};
+            return places;
+        }();
+        return made;
+    }
+
+    float cover_ = 0;
+    int idle_ = 0;  // groups since a face covered a point
+    double density_ = 1, spacing_ = 1;
+    std::vector<float> x_, y_, z_;
+    std::vector<Point> covered_by_;  // the normal of the latest face over each point
+};
+
+}  // namespace meto
