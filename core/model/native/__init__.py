@@ -30,6 +30,8 @@ LANES = 16  # sizes are multiples of it
 ATTEND_ARGUMENTS = [ctypes.c_int64] * 5 + [ctypes.c_float, ctypes.c_int32] + [ctypes.c_void_p] * 8
 # decoder; rows, capacity; threads; slots, lengths, ids, logits
 STEP_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 4
+# decoder, tables, shown, rows, choice
+FACE_ARGUMENTS = [ctypes.c_void_p] * 5
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,12 @@ def decoder_step(cached: torch.dtype) -> Callable[..., int] | None:
     """The kernel of a whole float32 decoder's step with a cache of this type; None where there is none."""
     library = load()
     return None if library is None else _typed(getattr(library, f"decoder_step_{NAMES[cached]}"), STEP_ARGUMENTS)
+
+
+def face_step(cached: torch.dtype) -> Callable[..., int] | None:
+    """The kernel of a float32 face decoder's step with a cache of this type; None where there is none."""
+    library = load()
+    return None if library is None else _typed(getattr(library, f"face_step_{NAMES[cached]}"), FACE_ARGUMENTS)
 
 
 def _typed(function: Any, arguments: list[Any]) -> Callable[..., int]:
@@ -98,7 +106,7 @@ def _processor() -> str:
     return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
 
 
-def structure(numbers: Sequence[int], pointers: Sequence[int]) -> ctypes.Array:
+def structure(numbers: Sequence[int], pointers: Sequence[int] = ()) -> ctypes.Array:
     """A C structure of 64-bit integers followed by pointers (a name's address where it is one)."""
     values = [*numbers, *pointers]
     return (ctypes.c_int64 * len(values))(*values)

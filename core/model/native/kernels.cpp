@@ -1,5 +1,6 @@
 #include "attend.hpp"
 #include "decoder.hpp"
+#include "face_step.hpp"
 
 // Writes k and v (rows, heads, dim) behind each row's cache, and attends to all of it with q, likewise, -> out.
 //   q, k, v: rows `stride` apart; out: (rows, heads * dim), contiguous.
@@ -27,3 +28,14 @@ ATTEND(attend_bfloat16_bfloat16, BFloat16, BFloat16)
 DECODER_STEP(decoder_step_float32, float)
 DECODER_STEP(decoder_step_float16, Float16)
 DECODER_STEP(decoder_step_bfloat16, BFloat16)
+
+// One step of a float32 face decoder whose caches hold T: the group that each row writes next. Widths are multiples of
+// 16. Returns 1 for a head dimension that is not compiled.
+#define FACE_STEP(NAME, T)                                                                                           \
+    extern "C" int NAME(const FaceDecoder* decoder, const FaceTables* tables, const FaceShown* shown,                \
+                        const FaceRows* rows, const FaceChoice* choice) {                                            \
+        return FaceStep<T>(*decoder, *tables, *shown, *rows, *choice).run();                                         \
+    }
+FACE_STEP(face_step_float32, float)
+FACE_STEP(face_step_float16, Float16)
+FACE_STEP(face_step_bfloat16, BFloat16)
