@@ -87,7 +87,8 @@ class FaceLayout:
 
 def whole_step_pays(decoder: FaceDecoder, slots: int) -> bool:
     """Whether a step is made of so little work that it is to be one call: a small float32 decoder and few rows."""
-    weight, config, hidden = decoder.layers[0].fc1.weight, decoder.config, decoder.head.hidden[0].weight
+    weight, hidden = decoder.layers[0].fc1.weight, decoder.head.hidden[0].weight  # type: ignore[union-attr]
+    config = decoder.config
     assert isinstance(weight, Tensor)
     assert isinstance(hidden, Tensor)
     small = slots <= WHOLE_STEP_ROWS and weight.numel() < SMALL_MATRIX

@@ -56,12 +56,12 @@ class FaceStepper:
     ):
         self.decoder, self.sampling, self.slots, self.bins = decoder, sampling, slots, decoder.bins
         self.layout = FaceLayout(decoder, slots, take_weights)
-        whole = self.layout.layers[0].panels is not None
-        self.whole_step = WholeFaceStep(decoder, self.layout, sampling, slots) if whole else None
         self.grammar, config, like = tokenizer.grammar, decoder.config, decoder.norm.weight
         self.max_tokens, self.device = config.max_seq_length, like.device
         self.head_dim = config.hidden_dim // config.num_heads
         self.cache = SlotCache(config.num_layers, slots, config.num_heads, self.head_dim, like, cache_dtype)
+        whole = self.cache.native is not None and self.layout.layers[0].panels is not None
+        self.whole_step = WholeFaceStep(decoder, self.layout, sampling, slots) if whole else None
         self.surfaces = decoder.steps.surfaces(slots, self.bins)
         self.rows = Rows(slots, self.device, every=self.cache.masked)
         guarded = sampling.refuse_faces and self.whole_step is None  # which sees to it by itself
@@ -207,7 +207,7 @@ class FaceStepper:
 
     def _has_its_faces(self, slot: Any) -> Any:
         """Of one slot, or of several: the face budget is used up."""
-        return (0 < self.max_faces[slot]) & (self.max_faces[slot] <= self.faces[slot])
+        return (self.max_faces[slot] > 0) & (self.max_faces[slot] <= self.faces[slot])
 
     def _take(self, slots: np.ndarray, groups: np.ndarray) -> None:
         """Groups (W, 4) of these slots are settled: keep what follows from them."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.model import native
 from core.model.engine.face_layout import FaceLayout
@@ -36,19 +36,22 @@ class WholeFaceStep:
         layout: of its layers, with panels.
         sampling: how each part of a group is chosen.
         slots: sequences side by side.
+
+    Attributes:
+        looks: a list gets, of every step, the states (B, C) and the logits (B, 4 + 3 * bins) of the kinds and of y, z
+            and x where they are chosen (for tests).
     """
 
     def __init__(self, decoder: FaceDecoder, layout: FaceLayout, sampling: SamplingConfig, slots: int):
         self.decoder, self.layout, self.slots = decoder, layout, slots
         self.heads = _Head(decoder)
         self.capacity = 0
+        self.looks: list[tuple[np.ndarray, ...]] | None = None
         self.gates = np.full((slots, 0, GATE), -1, np.int32)  # after each group of each slot
         self.counts = np.zeros(slots, np.int64)  # points
         self._make_room_for_points(0)
-        numbers = (ctypes.c_int64 * 2)(sampling.generate_mode == "greedy", sampling.top_k)
-        doubles = (ctypes.c_double * 4)(sampling.temperature, sampling.top_p, sampling.min_p, sampling.end_cover)
-        refuse = (ctypes.c_int64 * 1)(sampling.refuse_faces)
-        self.choice = ctypes.create_string_buffer(bytes(numbers) + bytes(doubles) + bytes(refuse))
+        rest = struct.pack("dq", sampling.end_cover, sampling.refuse_faces)
+        self.choice = ctypes.create_string_buffer(sampling_structure(sampling) + rest)
 
     def _make_room_for_points(self, count: int) -> None:
         room = -(-count // native.LANES) * native.LANES
@@ -111,7 +114,7 @@ class WholeFaceStep:
         numbers += [angle.data_ptr() for angle in self.angles]
         numbers += [*head.ops.structure(), *head.key.structure(), decoder.head.kind.weight.data_ptr()]
         numbers += [number for panels in (*head.copy, head.query) for number in panels.structure()]
-        numbers += [table.weight.data_ptr() for table in decoder.head.values]  # type: ignore[misc, operator]
+        numbers += [table.weight.data_ptr() for table in decoder.head.values]  # type: ignore[operator]
         numbers += [number for panels in (*head.first, *head.second) for number in panels.structure()]
         self.structure = native.structure([*numbers, head.fading.data_ptr()])
 
@@ -123,28 +126,24 @@ class WholeFaceStep:
         pointers += [array.ctypes.data for array in arrays]
         self.tables = native.structure([room, points, int(stepper.cloud.shape[1] > 0), *pointers])
 
-    def __call__(
-        self, stepper: FaceStepper, enough: np.ndarray, uniform: np.ndarray, look: dict[str, np.ndarray] | None = None
-    ) -> np.ndarray:
+    def __call__(self, stepper: FaceStepper, enough: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """(B, 4) int32 what comes next in each running slot; the cache is left for its owner to advance.
 
         Args:
             enough: (B,) bool, the face budget is used up.
             uniform: (B, 5) float32, a number of each draw.
-            look: gets `hidden` (B, C), and `logits` (B, 4 + 3 * bins) of the kinds and of y, z and x where they were
-                chosen, for tests.
         """
         slots = stepper.rows.host_index
         shown: Shown = stepper.surfaces.shown()
         lengths = stepper.cache.host_lengths[slots]
         groups = np.zeros((len(slots), 4), np.int32)
         arrays = [slots, lengths, stepper.before, stepper.written, enough, uniform, groups]
-        if look is not None:
-            width, logits = self.decoder.config.hidden_dim, len(CHOSEN) + 3 * self.decoder.bins
-            look["hidden"], look["logits"] = (np.zeros((len(slots), n), np.float32) for n in (width, logits))
-            arrays += [look["hidden"], look["logits"]]
-        pointers = [array.ctypes.data for array in arrays]
-        rows = native.structure([len(slots), self.capacity, torch.get_num_threads(), *pointers, *([0] * (9 - len(arrays)))])
+        if self.looks is not None:
+            widths = (self.decoder.config.hidden_dim, len(CHOSEN) + 3 * self.decoder.bins)
+            self.looks.append(tuple(np.zeros((len(slots), width), np.float32) for width in widths))
+            arrays += self.looks[-1]
+        pointers = [array.ctypes.data for array in arrays] + [0, 0]
+        rows = native.structure([len(slots), self.capacity, torch.get_num_threads(), *pointers])
         shapes = (shown.phase, shown.open_edges, shown.waiting, shown.gate, shown.neighbours, shown.points)
         known = native.structure([array.ctypes.data for array in (*shapes, shown.uncovered)])
         structures: Sequence[Any] = (self.structure, self.tables, known, rows, self.choice)
@@ -152,6 +151,12 @@ class WholeFaceStep:
         status = self.function(*map(ctypes.addressof, structures))
         assert status == 0
         return groups
+
+
+def sampling_structure(sampling: SamplingConfig) -> bytes:
+    """The C structure `Sampling`."""
+    numbers = (sampling.generate_mode == "greedy", sampling.top_k)
+    return struct.pack("2q3d", *numbers, sampling.temperature, sampling.top_p, sampling.min_p)
 
 
 class _Head:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 FOLDER = Path(__file__).parent
@@ -32,6 +33,8 @@ ATTEND_ARGUMENTS = [ctypes.c_int64] * 5 + [ctypes.c_float, ctypes.c_int32] + [ct
 STEP_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 4
 # decoder, tables, shown, rows, choice
 FACE_ARGUMENTS = [ctypes.c_void_p] * 5
+# sampling; logits; rows, count; uniform, ids
+CHOOSE_ARGUMENTS = [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 2 + [ctypes.c_void_p] * 2
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,21 @@ def face_step(cached: torch.dtype) -> Callable[..., int] | None:
     """The kernel of a float32 face decoder's step with a cache of this type; None where there is none."""
     library = load()
     return None if library is None else _typed(getattr(library, f"face_step_{NAMES[cached]}"), FACE_ARGUMENTS)
+
+
+def choose(sampling: bytes, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Ids (B,) of logits (B, V) float32 by `core.model.sampling.sample`'s rules, where `load()` gives a library.
+
+    Args:
+        sampling: the C structure `Sampling` of choose.hpp.
+        uniform: (B,) float32.
+    """
+    function = load().choose_ids  # type: ignore[union-attr]
+    function.argtypes, function.restype = CHOOSE_ARGUMENTS, None
+    ids = np.zeros(len(logits), np.int64)
+    pointers = (uniform.ctypes.data, ids.ctypes.data)
+    function(sampling, np.ascontiguousarray(logits).ctypes.data, *logits.shape, *pointers)
+    return ids
 
 
 def _typed(function: Any, arguments: list[Any]) -> Callable[..., int]:
