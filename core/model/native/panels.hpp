@@ -33,7 +33,10 @@ void block(const Linear& linear, int64_t panel, const float* x, int64_t x_stride
     }
     for (int64_t c = 0; c < linear.in; c++) {
         Lanes w[P];
-        for (int p = 0; p < P; p++) w[p] = load(weights + (p * linear.in + c) * kLanes);
+        for (int p = 0; p < P; p++) {
+            w[p] = load(weights + (p * linear.in + c) * kLanes);
+            if (R > 1) __builtin_prefetch(weights + ((P + p) * linear.in + c) * kLanes, 0, 2);
+        }
         for (int r = 0; r < R; r++)
             for (int p = 0; p < P; p++) sums[r][p] += x[r * x_stride + c] * w[p];
     }
