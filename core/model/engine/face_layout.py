@@ -73,15 +73,22 @@ class FaceLayout:
             x = layer.after_attention(x, cache.attend(i, step, *layer.heads(x, angles)))
         return self.norm(x)
 
-    def prefill(self, cache: SlotCache, slot: int, x: Tensor, angles: Angles) -> Tensor:
-        """Fill a slot's cache with the next T positions (T, C) -> their states (T, C)."""
+    def prefill(self, cache: SlotCache, slot: int, x: Tensor, angles: Angles, read: bool) -> Tensor:
+        """Fill a slot's cache with the next T positions (T, C) -> their states (T, C).
+
+        Args:
+            read: whether the states are; else the last layer makes none, and they are those before it.
+        """
         states = []
         for chunk, *turned in zip(*(part.split(PREFILL_CHUNK) for part in (x, *angles)), strict=True):
             for i, layer in enumerate(self.layers):
                 q, k, v = layer.heads(chunk, tuple(turned))
-                chunk = layer.after_attention(chunk, cache.attend_chunk(i, slot, q, k, v).flatten(1))
+                if i + 1 == len(self.layers) and not read:
+                    cache.write_chunk(i, slot, k, v)
+                else:
+                    chunk = layer.after_attention(chunk, cache.attend_chunk(i, slot, q, k, v).flatten(1))
             cache.filled(slot, len(chunk))
-            states.append(self.norm(chunk))
+            states.append(self.norm(chunk) if read else chunk)
         return torch.cat(states) if states else x
 
 

@@ -158,7 +158,8 @@ class FaceStepper:
             before = torch.as_tensor(np.append(NUM_KINDS, groups[:-1, 0]), device=self.device)
             row = torch.full((len(groups),), slot, device=self.device)
             x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before).to(x.dtype)])
-        hidden = self.layout.prefill(self.cache, slot, x, rotary_angles(self._places(len(x)), self.head_dim))
+        angles = rotary_angles(self._places(len(x)), self.head_dim)
+        hidden = self.layout.prefill(self.cache, slot, x, angles, read=len(groups) > 1)
         for k in range(len(groups)):
             self._take(np.array([slot]), groups[k : k + 1])
         if len(groups) > 1:  # each vertex's key is made of the state after it; the last one's comes with the next step
