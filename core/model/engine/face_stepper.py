@@ -158,8 +158,12 @@ class FaceStepper:
             before = torch.as_tensor(np.append(NUM_KINDS, groups[:-1, 0]), device=self.device)
             row = torch.full((len(groups),), slot, device=self.device)
             x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before).to(x.dtype)])
-        angles = rotary_angles(self._places(len(x)), self.head_dim)
-        hidden = self.layout.prefill(self.cache, slot, x, angles, read=len(groups) > 1)
+        read = len(groups) > 1
+        if self.whole_step is not None and self.cache.native and torch.get_num_threads() == 1:
+            hidden = self.whole_step.prefill(self, slot, x, read)
+        else:
+            angles = rotary_angles(self._places(len(x)), self.head_dim)
+            hidden = self.layout.prefill(self.cache, slot, x, angles, read)
         for k in range(len(groups)):
             self._take(np.array([slot]), groups[k : k + 1])
         if len(groups) > 1:  # each vertex's key is made of the state after it; the last one's comes with the next step

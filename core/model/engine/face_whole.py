@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.model import native
-from core.model.engine.face_layout import FaceLayout
+from core.model.engine.face_layout import PREFILL_CHUNK, FaceLayout
 from core.model.engine.linear import Panels
 from core.model.face_decoder import rotary_angles
 from core.model.face_head import CHOSEN
@@ -76,8 +76,7 @@ class WholeFaceStep:
                 self._take_points(stepper, each)
         else:
             self._take_points(stepper, slot)
-        if stepper.cache.capacity != self.capacity:
-            self._point_at_decoder(stepper)
+        self._point_at_decoder(stepper)
         self._point_at_tables(stepper)
 
     def _take_points(self, stepper: FaceStepper, slot: int) -> None:
@@ -91,7 +90,10 @@ class WholeFaceStep:
 
     def _point_at_decoder(self, stepper: FaceStepper) -> None:
         decoder, cache, head = self.decoder, stepper.cache, self.heads
-        self.capacity, self.function = cache.capacity, native.face_step(cache.dtype)
+        if cache.capacity == self.capacity:
+            return
+        self.capacity = cache.capacity
+        self.function, self.prefilling = native.face_step(cache.dtype), native.face_prefill(cache.dtype)
         layers: list[int] = []
         for i, layer in enumerate(self.layout.layers):
             assert layer.panels is not None
@@ -125,6 +127,18 @@ class WholeFaceStep:
         arrays = (self.positions, self.places, self.normals, self.cells, self.counts)
         pointers += [array.ctypes.data for array in arrays]
         self.tables = native.structure([room, points, int(stepper.cloud.shape[1] > 0), *pointers])
+
+    def prefill(self, stepper: FaceStepper, slot: int, x: Tensor, read: bool) -> Tensor:
+        """See `FaceLayout.prefill`, which knows how to use several threads."""
+        self._point_at_decoder(stepper)
+        cache, states = stepper.cache, x.clone(memory_format=torch.contiguous_format)
+        assert self.prefilling is not None
+        for chunk in states.split(PREFILL_CHUNK):  # each is written in place
+            numbers = (self.capacity, slot, int(cache.host_lengths[slot]), len(chunk), int(read))
+            status = self.prefilling(ctypes.addressof(self.structure), *numbers, chunk.data_ptr())
+            assert status == 0
+            cache.filled(slot, len(chunk))
+        return self.layout.norm(states) if read else states
 
     def __call__(self, stepper: FaceStepper, enough: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """(B, 4) int32 what comes next in each running slot; the cache is left for its owner to advance.

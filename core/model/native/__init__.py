@@ -33,6 +33,8 @@ ATTEND_ARGUMENTS = [ctypes.c_int64] * 5 + [ctypes.c_float, ctypes.c_int32] + [ct
 STEP_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 4
 # decoder, tables, shown, rows, choice
 FACE_ARGUMENTS = [ctypes.c_void_p] * 5
+# decoder; capacity, slot, start, rows; read; states
+PREFILL_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 4 + [ctypes.c_int32, ctypes.c_void_p]
 # sampling; logits; rows, count; uniform, ids
 CHOOSE_ARGUMENTS = [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 2 + [ctypes.c_void_p] * 2
 
@@ -60,6 +62,12 @@ def face_step(cached: torch.dtype) -> Callable[..., int] | None:
     """The kernel of a float32 face decoder's step with a cache of this type; None where there is none."""
     library = load()
     return None if library is None else _typed(getattr(library, f"face_step_{NAMES[cached]}"), FACE_ARGUMENTS)
+
+
+def face_prefill(cached: torch.dtype) -> Callable[..., int] | None:
+    """The kernel that takes many positions of one sequence through the same decoder's layers, likewise."""
+    library = load()
+    return None if library is None else _typed(getattr(library, f"face_prefill_{NAMES[cached]}"), PREFILL_ARGUMENTS)
 
 
 def choose(sampling: bytes, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:

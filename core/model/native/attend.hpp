@@ -73,6 +73,21 @@ void attend_rows(const Shape& shape, const X* q, const X* k, const X* v, T* keys
     }
 }
 
+// What attend_rows writes, alone.
+template <typename X, typename T>
+void write_rows(const Shape& shape, const X* k, const X* v, T* keys, T* values, const int64_t* slots,
+                const int64_t* lengths) {
+    for (int64_t b = 0; b < shape.rows; b++)
+        for (int64_t h = 0; h < shape.heads; h++) {
+            const int64_t from = b * shape.stride + h * shape.dim;
+            const int64_t at = ((slots[b] * shape.heads + h) * shape.capacity + lengths[b]) * shape.dim;
+            for (int64_t i = 0; i < shape.dim; i++) {
+                put(keys + at + i, to_float(k[from + i]));
+                put(values + at + i, to_float(v[from + i]));
+            }
+        }
+}
+
 template <typename X, typename T>
 int attend(const Shape& shape, const X* q, const X* k, const X* v, T* keys, T* values, const int64_t* slots,
            const int64_t* lengths, X* out) {

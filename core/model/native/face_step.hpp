@@ -119,6 +119,68 @@ inline void add(float* to, const float* x, int64_t size) {
     for (int64_t c = 0; c < size; c += kLanes) store(to + c, load(to + c) + load(x + c));
 }
 
+// A head's query or key (dim), normalised and turned: the first half of its channels against the second.
+inline void turn(const FaceDecoder& d, float* x, const float* gain, int64_t dim, int64_t position) {
+    rms_norm(x, gain, dim, x);
+    const int64_t half = dim / 2;
+    const float *cosine = d.cosines + position * half, *sine = d.sines + position * half;
+    for (int64_t i = 0; i < half; i++) {
+        const float a = x[i], b = x[half + i];
+        x[i] = a * cosine[i] - b * sine[i];
+        x[half + i] = a * sine[i] + b * cosine[i];
+    }
+}
+
+// All of FaceLayer, on a position of each row: states (rows, width) -> the last layer's, whose own are left out unless
+// they are read: its keys and values are written all the same. Rows may be of one slot, a position each in their order,
+// if there is but one thread.
+template <typename T>
+int run_layers(const FaceDecoder& d, int64_t capacity, int32_t threads, int64_t rows, const int64_t* slots,
+               const int64_t* lengths, bool read, Matrix& states) {
+    const int64_t width = d.width, dim = width / d.heads, inner = d.layer->fc2.in;
+    Matrix normed(rows, width), qkv(rows, 3 * width), attended(rows, width), hidden(rows, 2 * inner);
+    const Shape shape = {rows, d.heads, dim, capacity, 3 * width, 1 / std::sqrt(float(dim)), threads};
+    for (const FaceLayer* layer = d.layer; layer < d.layer + d.layers; layer++) {
+        for (int64_t b = 0; b < rows; b++) rms_norm(states.row(b), layer->norm1, width, normed.row(b));
+        normed.apply_to(layer->qkv, rows, qkv);
+        for (int64_t b = 0; b < rows; b++)
+            for (int64_t head = 0; head < d.heads; head++) {
+                turn(d, qkv.row(b) + head * dim, layer->q_norm, dim, lengths[b]);
+                turn(d, qkv.row(b) + width + head * dim, layer->k_norm, dim, lengths[b]);
+            }
+        const float *q = qkv.row(0), *k = q + width, *v = k + width;
+        if (!read && layer + 1 == d.layer + d.layers) {
+            write_rows(shape, k, v, (T*)layer->keys, (T*)layer->values, slots, lengths);
+            return 0;
+        }
+        if (attend(shape, q, k, v, (T*)layer->keys, (T*)layer->values, slots, lengths, attended.row(0))) return 1;
+        attended.apply_to(layer->out, rows, normed);
+        for (int64_t b = 0; b < rows; b++) {
+            add(states.row(b), normed.row(b), width);
+            rms_norm(states.row(b), layer->norm2, width, normed.row(b));
+        }
+        normed.apply_to(layer->fc1, rows, hidden);
+        for (int64_t b = 0; b < rows; b++)
+            for (int64_t c = 0; c < inner; c += kLanes)
+                store(hidden.row(b) + c, silu(load(hidden.row(b) + c)) * load(hidden.row(b) + inner + c));
+        hidden.apply_to(layer->fc2, rows, normed);
+        for (int64_t b = 0; b < rows; b++) add(states.row(b), normed.row(b), width);
+    }
+    return 0;
+}
+
+// The next rows of one slot, whose first position is `start`: states (rows, width), embedded, -> the last layer's.
+template <typename T>
+int prefill(const FaceDecoder& d, int64_t capacity, int64_t slot, int64_t start, int64_t rows, bool read, float* states) {
+    std::vector<int64_t> slots(rows, slot), lengths(rows);
+    for (int64_t b = 0; b < rows; b++) lengths[b] = start + b;
+    Matrix mine(rows, d.width);
+    std::memcpy(mine.row(0), states, rows * d.width * sizeof(float));
+    const int status = run_layers<T>(d, capacity, 1, rows, slots.data(), lengths.data(), read, mine);
+    std::memcpy(states, mine.row(0), rows * d.width * sizeof(float));
+    return status;
+}
+
 template <typename T>
 class FaceStep {
   public:
@@ -128,7 +190,9 @@ class FaceStep {
 
     int run() {
         embed();
-        if (int status = layers()) return status;
+        if (int status = run_layers<T>(d_, rows_.capacity, int32_t(rows_.threads), rows_.rows, rows_.slots, rows_.lengths,
+                                       true, states_))
+            return status;
         for (int64_t b = 0; b < rows_.rows; b++) {
             rms_norm(states_.row(b), d_.norm, d_.width, states_.row(b));
             if (rows_.hidden) std::memcpy(rows_.hidden + b * d_.width, states_.row(b), d_.width * sizeof(float));
@@ -271,52 +335,6 @@ class FaceStep {
                 largest = choose(other > largest, other, largest);
             }
             store(to + c, largest);
-        }
-    }
-
-    // ---- the layers: FaceLayer ---------------------------------------------------------------------------------------
-
-    int layers() {
-        const int64_t rows = rows_.rows, width = d_.width, dim = width / d_.heads, inner = d_.layer->fc2.in;
-        Matrix normed(rows, width), qkv(rows, 3 * width), attended(rows, width), hidden(rows, 2 * inner);
-        const Shape shape = {rows, d_.heads, dim, rows_.capacity, 3 * width, 1 / std::sqrt(float(dim)),
-                             int32_t(rows_.threads)};
-        for (const FaceLayer* layer = d_.layer; layer < d_.layer + d_.layers; layer++) {
-            for (int64_t b = 0; b < rows; b++) rms_norm(states_.row(b), layer->norm1, width, normed.row(b));
-            normed.apply_to(layer->qkv, rows, qkv);
-            for (int64_t b = 0; b < rows; b++)
-                for (int64_t head = 0; head < d_.heads; head++) {
-                    turn(qkv.row(b) + head * dim, layer->q_norm, dim, rows_.lengths[b]);
-                    turn(qkv.row(b) + width + head * dim, layer->k_norm, dim, rows_.lengths[b]);
-                }
-            const float* q = qkv.row(0);
-            if (attend(shape, q, q + width, q + 2 * width, (T*)layer->keys, (T*)layer->values, rows_.slots, rows_.lengths,
-                       attended.row(0)))
-                return 1;
-            attended.apply_to(layer->out, rows, normed);
-            for (int64_t b = 0; b < rows; b++) {
-                add(states_.row(b), normed.row(b), width);
-                rms_norm(states_.row(b), layer->norm2, width, normed.row(b));
-            }
-            normed.apply_to(layer->fc1, rows, hidden);
-            for (int64_t b = 0; b < rows; b++)
-                for (int64_t c = 0; c < inner; c += kLanes)
-                    store(hidden.row(b) + c, silu(load(hidden.row(b) + c)) * load(hidden.row(b) + inner + c));
-            hidden.apply_to(layer->fc2, rows, normed);
-            for (int64_t b = 0; b < rows; b++) add(states_.row(b), normed.row(b), width);
-        }
-        return 0;
-    }
-
-    // A head's query or key (dim), normalised and turned: the first half of its channels against the second.
-    void turn(float* x, const float* gain, int64_t dim, int64_t position) const {
-        rms_norm(x, gain, dim, x);
-        const int64_t half = dim / 2;
-        const float *cosine = d_.cosines + position * half, *sine = d_.sines + position * half;
-        for (int64_t i = 0; i < half; i++) {
-            const float a = x[i], b = x[half + i];
-            x[i] = a * cosine[i] - b * sine[i];
-            x[half + i] = a * sine[i] + b * cosine[i];
         }
     }
 

@@ -40,6 +40,17 @@ FACE_STEP(face_step_float32, float)
 FACE_STEP(face_step_float16, Float16)
 FACE_STEP(face_step_bfloat16, BFloat16)
 
+// The next rows of one slot through a face decoder's layers, from position `start` on: states (rows, width) in place;
+// what the last layer makes of them is left out unless it is read. Returns 1 as above.
+#define FACE_PREFILL(NAME, T)                                                                                        \
+    extern "C" int NAME(const FaceDecoder* decoder, int64_t capacity, int64_t slot, int64_t start, int64_t rows,     \
+                        int32_t read, float* states) {                                                               \
+        return prefill<T>(*decoder, capacity, slot, start, rows, read, states);                                      \
+    }
+FACE_PREFILL(face_prefill_float32, float)
+FACE_PREFILL(face_prefill_float16, Float16)
+FACE_PREFILL(face_prefill_bfloat16, BFloat16)
+
 // An id of each row of logits (rows, count), whose draws are uniform (rows).
 extern "C" void choose_ids(const Sampling* how, const float* logits, int64_t rows, int64_t count, const float* uniform,
                            int64_t* ids) {
