@@ -6,8 +6,10 @@
    on the same weights (dynamic cache, batch 1, the grammar as a `prefix_allowed_tokens_fn`; generate_baseline.py).
    vs_generate_b1 and _b16 are this engine's tokens/s at batch 1 and in total at 16 over that, sampling; greedy ids are
    compared one by one. Weights and arithmetic are float32 in both; the engine keeps keys and values in float16. The
-   weights are random, but EOS is never likely and BOM is as rare as in artists' meshes. _face: a face decoder's faces/s
-   over the faces/s of the same `generate()` run (counted in the meshes), null while the project has no such decoder.
+   weights are random, but EOS is never likely and BOM is as rare as in artists' meshes. _face: the faces/s of a face
+   decoder of the same sizes and grid (512 bins), with 1,024 input points and meshes of the same 1,000 ids, over the
+   faces/s of the same `generate()` run, both counted in the meshes. Its greedy groups are compared with the likeliest
+   by one pass without a cache, and a batch of 16 with its singles (generate_face.py).
 2. The full-size preset `ArAE`, random, in bfloat16, one sequence after its prefill: bandwidth_share is the least time
    in which memory could be read once (weights and cache of a step over the rate measured here) over the step's time;
    matmul_share the time of the step's matrix products alone, by torch's fastest kernels, over it.
@@ -34,7 +36,7 @@ import torch
 sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import generate_baseline, generate_full
+from benchmarks import generate_baseline, generate_face, generate_full
 from core import cli
 from core.model.decoder import DecoderConfig, MeshDecoder
 from core.model.engine import Engine, Request
@@ -108,8 +110,16 @@ def against_generate(budget: int, rounds: int) -> dict[str, object]:
         "batch_equals_singles": all(np.array_equal(batches["float32"][i], one_by_one[i]) for i in range(BATCH)),
         "batch_float16_equals_singles": all(np.array_equal(batches["float16"][i], one_by_one[i]) for i in range(BATCH)),
     }
+    face_decoder = generate_face.small_decoder(tokenizer, WIDTH, LAYERS, HEADS)
+    same |= generate_face.checks(face_decoder, tokenizer, conditions, budget)
     print(f"greedy ids: {same}", flush=True)
+
+    def by_faces(size: int) -> Callable[[], list]:
+        rows = conditions[:size]
+        return generate_face.runner(face_decoder, tokenizer, rows, budget, SAMPLE, size, torch.float16)
+
     runs = {"theirs": lambda: theirs(SAMPLE), "b1": ours(SAMPLE, 1), "b16": ours(SAMPLE, BATCH)}
+    runs |= {"face_b1": by_faces(1), "face_b16": by_faces(BATCH)}
     tokens: dict[str, list[float]] = {name: [] for name in runs}
     faces: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds):
@@ -123,10 +133,12 @@ def against_generate(budget: int, rounds: int) -> dict[str, object]:
     return {
         "vs_generate_b1": ratio(tokens["b1"], tokens["theirs"]),
         "vs_generate_b16": ratio(tokens["b16"], tokens["theirs"]),
-        "vs_generate_b1_face": None,
-        "vs_generate_b16_face": None,
+        "vs_generate_b1_face": ratio(faces["face_b1"], faces["theirs"]),
+        "vs_generate_b16_face": ratio(faces["face_b16"], faces["theirs"]),
         "generate_tokens_per_s": statistics.median(tokens["theirs"]),
         "generate_faces_per_s": statistics.median(faces["theirs"]),
+        "face_b1_faces_per_s": statistics.median(faces["face_b1"]),
+        "face_b16_faces_per_s": statistics.median(faces["face_b16"]),
         **same,
     }
 

@@ -222,7 +222,7 @@ class FaceDecoder(nn.Module):
 
     def near(self, points: Tensor) -> Tensor:
         """(N, 2, near) of the points shown (N, 2 * near + spread), those about the left and the right edge."""
-        return points[:, : 2 * self.steps.near_points].view(-1, 2, self.steps.near_points).long()
+        return points[:, : 2 * self.steps.near_points].view(len(points), 2, self.steps.near_points).long()
 
     def _context(
         self,

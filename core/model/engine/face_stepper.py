@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from core.groups import Steps
 from core.model.engine.cache import SlotCache
 from core.model.engine.face_layout import FaceLayout
+from core.model.engine.face_whole import GATE, WholeFaceStep
 from core.model.engine.faces import GroupGuard
 from core.model.engine.grammar import checked_prefix
 from core.model.engine.requests import Ending, Request
@@ -59,14 +60,17 @@ class FaceStepper:
         self.max_tokens, self.device = config.max_seq_length, like.device
         self.head_dim = config.hidden_dim // config.num_heads
         self.cache = SlotCache(config.num_layers, slots, config.num_heads, self.head_dim, like, cache_dtype)
+        whole = self.cache.native is not None and self.layout.layers[0].panels is not None
+        self.whole_step = WholeFaceStep(decoder, self.layout, sampling, slots) if whole else None
         self.surfaces = decoder.steps.surfaces(slots, self.bins)
         self.rows = Rows(slots, self.device, every=self.cache.masked)
-        self.guards = [GroupGuard() for _ in range(slots)] if sampling.refuse_faces else []
+        guarded = sampling.refuse_faces and self.whole_step is None  # which sees to it by itself
+        self.guards = [GroupGuard() for _ in range(slots)] if guarded else []
         self.ids_of: list[list[int]] = [[] for _ in range(slots)]
         self.before = np.full(slots, NUM_KINDS)  # the kind written before
         self.written = np.zeros(slots, np.int64)  # groups
         self.faces, self.max_faces, self.max_ids = (np.zeros(slots, np.int64) for _ in range(3))
-        self.draws: list[np.ndarray] = [np.zeros((0, DRAWS), np.float32)] * slots
+        self.draws, self.num_draws = np.zeros((slots, 0, DRAWS), np.float32), np.ones(slots, np.int64)
         self.last = np.zeros((slots, 3), np.int64)  # the vertex written before
         self._tables(like)
 
@@ -107,10 +111,14 @@ class FaceStepper:
         self.ids_of[slot], self.before[slot], self.written[slot] = [], NUM_KINDS, 0
         self.faces[slot], self.max_faces[slot] = 0, request.max_faces
         self.max_ids[slot] = request.max_new_tokens
-        self.draws[slot] = uniform_numbers(request.seed, DRAWS * (request.max_new_tokens + 1)).view(-1, DRAWS).numpy()
+        count = self.num_draws[slot] = request.max_new_tokens + 1
+        self.draws = np.pad(self.draws, ((0, 0), (0, max(0, count - self.draws.shape[1])), (0, 0)))
+        self.draws[slot, :count] = uniform_numbers(request.seed, DRAWS * count).view(-1, DRAWS).numpy()
         if self.guards:
             self.guards[slot] = GroupGuard()
-        self._prefill(slot, request.condition, groups, points)
+        gates = self._prefill(slot, request.condition, groups, points)
+        if self.whole_step is not None:
+            self.whole_step.admit(self, slot, gates)
         self.rows.set([*self.rows.slots, slot])
 
     def _reserve(self, slot: int, request: Request, num_points: int) -> None:
@@ -135,22 +143,33 @@ class FaceStepper:
         self.normals[slot, :count] = torch.as_tensor(estimate_normals(points), device=self.device)
         self.density[slot] = point_density(self.places[slot : slot + 1, :count], self.bins)[0]
 
-    def _prefill(self, slot: int, condition: Tensor, groups: np.ndarray, points: np.ndarray) -> None:
-        """Fill the cache with the condition and with the steps that wrote the prefix, and take its groups."""
-        x = condition
+    def _prefill(self, slot: int, condition: Tensor, groups: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Fill the cache with the condition and with the steps that wrote the prefix, and take its groups.
+
+        Returns:
+            (G, 9) the gates after all of them but the last, whose follows with the next step.
+        """
+        x, gates = condition, np.zeros((0, GATE), np.int32)
         if len(groups):
             shown = self.surfaces.replay(groups, points)
+            gates = shown.gate[1:]
             known = Shown(*(torch.as_tensor(part, device=self.device) for part in shown))  # type: ignore[arg-type]
             steps = Steps(None, *known, self.normals, None, None)
             before = torch.as_tensor(np.append(NUM_KINDS, groups[:-1, 0]), device=self.device)
             row = torch.full((len(groups),), slot, device=self.device)
             x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before).to(x.dtype)])
-        hidden = self.layout.prefill(self.cache, slot, x, rotary_angles(self._places(len(x)), self.head_dim))
+        read = len(groups) > 1
+        if self.whole_step is not None and self.cache.native and torch.get_num_threads() == 1:
+            hidden = self.whole_step.prefill(self, slot, x, read)
+        else:
+            angles = rotary_angles(self._places(len(x)), self.head_dim)
+            hidden = self.layout.prefill(self.cache, slot, x, angles, read)
         for k in range(len(groups)):
             self._take(np.array([slot]), groups[k : k + 1])
         if len(groups) > 1:  # each vertex's key is made of the state after it; the last one's comes with the next step
             vertices = torch.as_tensor(groups[:-1, 1:], device=self.device)
             self.keys[slot, : len(groups) - 1] = self.decoder.head.keys(hidden[len(condition) + 1 :], vertices)
+        return gates
 
     def _places(self, count: int) -> Tensor:
         return torch.arange(count, device=self.device)
@@ -191,8 +210,9 @@ class FaceStepper:
             self.rows.set([slot for slot in self.rows.slots if slot not in ended])
         return ended
 
-    def _has_its_faces(self, slot: int) -> bool:
-        return bool(0 < self.max_faces[slot] <= self.faces[slot])
+    def _has_its_faces(self, slot: Any) -> Any:
+        """Of one slot, or of several: the face budget is used up."""
+        return (self.max_faces[slot] > 0) & (self.max_faces[slot] <= self.faces[slot])
 
     def _take(self, slots: np.ndarray, groups: np.ndarray) -> None:
         """Groups (W, 4) of these slots are settled: keep what follows from them."""
@@ -202,9 +222,7 @@ class FaceStepper:
         fed[slots] = groups
         self.surfaces.feed(fed)
         kinds, vertices = groups[:, 0], groups[:, 1:].astype(np.int64)
-        index, on_device = (torch.as_tensor(x, device=self.device) for x in (slots, vertices))
-        self.vertices[index, torch.as_tensor(self.written[slots], device=self.device)] = on_device
-        self.used[index.unsqueeze(1), self._places(3), on_device] = True
+        self._keep(slots, vertices)
         self.before[slots], self.last[slots] = kinds, vertices
         self.written[slots] += 1
         self.faces[slots] += (kinds != BOM) & (kinds != SECOND)
@@ -214,18 +232,30 @@ class FaceStepper:
             if self.guards:
                 self.guards[slot].take(kind, tuple(vertex))
 
+    def _keep(self, slots: np.ndarray, vertices: np.ndarray) -> None:
+        """These vertices (W, 3) are written."""
+        if self.device.type == "cpu":  # numpy sees the same memory, and takes a fifth of the time
+            self.vertices.numpy()[slots, self.written[slots]] = vertices
+            self.used.numpy()[slots[:, None], np.arange(3), vertices] = True
+            return
+        index, on_device = (torch.as_tensor(x, device=self.device) for x in (slots, vertices))
+        self.vertices[index, torch.as_tensor(self.written[slots], device=self.device)] = on_device
+        self.used[index.unsqueeze(1), self._places(3), on_device] = True
+
     @torch.inference_mode()
     def _groups(self, slots: list[int]) -> np.ndarray:
         """(B, 4) what comes next in each slot."""
-        shown = self.surfaces.shown()
         index = np.asarray(slots)
+        uniform = self.draws[index, np.minimum(self.written[index], self.num_draws[index] - 1)]
+        if self.whole_step is not None and self.cache.native:
+            groups = self.whole_step(self, self._has_its_faces(index), uniform)
+            self.cache.advance(self.rows)
+            return groups
+        shown = self.surfaces.shown()
         known = Shown(*(torch.as_tensor(part[index], device=self.device) for part in shown))  # type: ignore[arg-type]
         steps = Steps(None, *known, self.normals, None, None)
         hidden = self._hidden(slots, steps)
-        uniform = torch.as_tensor(
-            np.stack([self.draws[slot][min(self.written[slot], len(self.draws[slot]) - 1)] for slot in slots]),
-            device=self.device,
-        )
+        uniform = torch.as_tensor(uniform, device=self.device)
         kinds = self._kinds(slots, hidden, Shown(*(part[index] for part in shown)), uniform[:, 0])
         groups = np.zeros((len(slots), 4), np.int32)
         groups[:, 0] = kinds

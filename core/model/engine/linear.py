@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.model.native import LANES
+
 # A single row of float32 is faster by a plain product while a matrix is small enough for the caches.
 SMALL_MATRIX = 2**20
 # Rows for which weights are packed; the layout serves any number.
@@ -60,3 +62,26 @@ def packs(weight: Tensor, slots: int) -> bool:
     if weight.dtype == torch.bfloat16:
         return torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return weight.dtype == torch.float32 and (slots > 1 or weight.numel() >= SMALL_MATRIX)
+
+
+class Panels:
+    """x @ weight.T + bias for our kernels (native/panels.hpp): sixteen outputs side by side, zeros beyond the last.
+
+    Args:
+        linears: of the same input; their outputs follow one another.
+    """
+
+    NUMBERS = 4  # of its structure
+
+    def __init__(self, linears: Sequence[nn.Linear]):
+        weight = torch.cat([linear.weight.detach() for linear in linears])
+        self.outputs, self.inputs = weight.shape
+        more = -self.outputs % LANES
+        self.panels = F.pad(weight, (0, 0, 0, more)).unflatten(0, (-1, LANES)).transpose(1, 2).contiguous()
+        biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
+        self.bias = F.pad(torch.cat(biases), (0, more)) if biases else None
+
+    def structure(self) -> list[int]:
+        """Of the C structure `Linear`."""
+        bias = 0 if self.bias is None else self.bias.data_ptr()
+        return [self.panels.data_ptr(), bias, self.inputs, self.outputs]

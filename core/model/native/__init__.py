@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 FOLDER = Path(__file__).parent
@@ -30,6 +31,12 @@ LANES = 16  # sizes are multiples of it
 ATTEND_ARGUMENTS = [ctypes.c_int64] * 5 + [ctypes.c_float, ctypes.c_int32] + [ctypes.c_void_p] * 8
 # decoder; rows, capacity; threads; slots, lengths, ids, logits
 STEP_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 4
+# decoder, tables, shown, rows, choice
+FACE_ARGUMENTS = [ctypes.c_void_p] * 5
+# decoder; capacity, slot, start, rows; read; states
+PREFILL_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 4 + [ctypes.c_int32, ctypes.c_void_p]
+# sampling; logits; rows, count; uniform, ids
+CHOOSE_ARGUMENTS = [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 2 + [ctypes.c_void_p] * 2
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +56,33 @@ def decoder_step(cached: torch.dtype) -> Callable[..., int] | None:
     """The kernel of a whole float32 decoder's step with a cache of this type; None where there is none."""
     library = load()
     return None if library is None else _typed(getattr(library, f"decoder_step_{NAMES[cached]}"), STEP_ARGUMENTS)
+
+
+def face_step(cached: torch.dtype) -> Callable[..., int] | None:
+    """The kernel of a float32 face decoder's step with a cache of this type; None where there is none."""
+    library = load()
+    return None if library is None else _typed(getattr(library, f"face_step_{NAMES[cached]}"), FACE_ARGUMENTS)
+
+
+def face_prefill(cached: torch.dtype) -> Callable[..., int] | None:
+    """The kernel that takes many positions of one sequence through the same decoder's layers, likewise."""
+    library = load()
+    return None if library is None else _typed(getattr(library, f"face_prefill_{NAMES[cached]}"), PREFILL_ARGUMENTS)
+
+
+def choose(sampling: bytes, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Ids (B,) of logits (B, V) float32 by `core.model.sampling.sample`'s rules, where `load()` gives a library.
+
+    Args:
+        sampling: the C structure `Sampling` of choose.hpp.
+        uniform: (B,) float32.
+    """
+    function = load().choose_ids  # type: ignore[union-attr]
+    function.argtypes, function.restype = CHOOSE_ARGUMENTS, None
+    ids = np.zeros(len(logits), np.int64)
+    pointers = (uniform.ctypes.data, ids.ctypes.data)
+    function(sampling, np.ascontiguousarray(logits).ctypes.data, *logits.shape, *pointers)
+    return ids
 
 
 def _typed(function: Any, arguments: list[Any]) -> Callable[..., int]:
@@ -98,7 +132,7 @@ def _processor() -> str:
     return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
 
 
-def structure(numbers: Sequence[int], pointers: Sequence[int]) -> ctypes.Array:
+def structure(numbers: Sequence[int], pointers: Sequence[int] = ()) -> ctypes.Array:
     """A C structure of 64-bit integers followed by pointers (a name's address where it is one)."""
     values = [*numbers, *pointers]
     return (ctypes.c_int64 * len(values))(*values)

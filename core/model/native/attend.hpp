@@ -9,12 +9,14 @@
 
 namespace {
 
-// One head of one sequence: q (D) scaled; keys, values (length, D); scores: room for length rounded up to kLanes.
+// One head of one sequence: q (D) scaled; keys, values (length, D); scores: room for length rounded up to kLanes; next: the
+// keys that are likely read after these. Values are asked for while keys are read, and the next keys with the values.
 template <int D, typename T>
-void attend_head(const float* q, const T* keys, const T* values, int64_t length, float* scores, float* sums) {
+void attend_head(const float* q, const T* keys, const T* values, const T* next, int64_t length, float* scores,
+                 float* sums) {
     constexpr int kParts = D / kLanes;
     const int64_t padded = (length + kLanes - 1) / kLanes * kLanes;
-    products(q, keys, length, D, scores);
+    products(q, keys, length, D, scores, values);
     for (int64_t s = length; s < padded; s++) scores[s] = -INFINITY;
     Lanes largest = Lanes{} - INFINITY;
     for (int64_t s = 0; s < padded; s += kLanes) largest = load(scores + s) > largest ? load(scores + s) : largest;
@@ -30,8 +32,10 @@ void attend_head(const float* q, const T* keys, const T* values, int64_t length,
     for (int64_t s = length; s < padded; s++) totals[s % kLanes] -= scores[s];  // exp(-87) each
     for (int i = 0; i < kLanes; i++) total += totals[i];
     Lanes out[kParts] = {};
-    for (int64_t s = 0; s < length; s++)
+    for (int64_t s = 0; s < length; s++) {
+        prefetch(next + s * D, D);
         for (int j = 0; j < kParts; j++) out[j] += scores[s] * load(values + s * D + j * kLanes);
+    }
     for (int j = 0; j < kParts; j++) {
         const Lanes mean = out[j] / total;
         std::memcpy(sums + j * kLanes, &mean, sizeof mean);
@@ -62,10 +66,26 @@ void attend_rows(const Shape& shape, const X* q, const X* k, const X* v, T* keys
                 put(keys + at + lengths[b] * D + d, to_float(k[from + d]));
                 put(values + at + lengths[b] * D + d, to_float(v[from + d]));
             }
-            attend_head<D>(query, keys + at, values + at, lengths[b] + 1, scores.data(), sums);
+            const T* next = keys + at + shape.capacity * D;
+            attend_head<D>(query, keys + at, values + at, next, lengths[b] + 1, scores.data(), sums);
             for (int d = 0; d < D; d++) put(out + job * D + d, sums[d]);
         }
     }
+}
+
+// What attend_rows writes, alone.
+template <typename X, typename T>
+void write_rows(const Shape& shape, const X* k, const X* v, T* keys, T* values, const int64_t* slots,
+                const int64_t* lengths) {
+    for (int64_t b = 0; b < shape.rows; b++)
+        for (int64_t h = 0; h < shape.heads; h++) {
+            const int64_t from = b * shape.stride + h * shape.dim;
+            const int64_t at = ((slots[b] * shape.heads + h) * shape.capacity + lengths[b]) * shape.dim;
+            for (int64_t i = 0; i < shape.dim; i++) {
+                put(keys + at + i, to_float(k[from + i]));
+                put(values + at + i, to_float(v[from + i]));
+            }
+        }
 }
 
 template <typename X, typename T>

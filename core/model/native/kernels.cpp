@@ -1,5 +1,6 @@
 #include "attend.hpp"
 #include "decoder.hpp"
+#include "face_step.hpp"
 
 // Writes k and v (rows, heads, dim) behind each row's cache, and attends to all of it with q, likewise, -> out.
 //   q, k, v: rows `stride` apart; out: (rows, heads * dim), contiguous.
@@ -27,3 +28,31 @@ ATTEND(attend_bfloat16_bfloat16, BFloat16, BFloat16)
 DECODER_STEP(decoder_step_float32, float)
 DECODER_STEP(decoder_step_float16, Float16)
 DECODER_STEP(decoder_step_bfloat16, BFloat16)
+
+// One step of a float32 face decoder whose caches hold T: the group that each row writes next. Widths are multiples of
+// 16. Returns 1 for a head dimension that is not compiled.
+#define FACE_STEP(NAME, T)                                                                                           \
+    extern "C" int NAME(const FaceDecoder* decoder, const FaceTables* tables, const FaceShown* shown,                \
+                        const FaceRows* rows, const FaceChoice* choice) {                                            \
+        return FaceStep<T>(*decoder, *tables, *shown, *rows, *choice).run();                                         \
+    }
+FACE_STEP(face_step_float32, float)
+FACE_STEP(face_step_float16, Float16)
+FACE_STEP(face_step_bfloat16, BFloat16)
+
+// The next rows of one slot through a face decoder's layers, from position `start` on: states (rows, width) in place;
+// what the last layer makes of them is left out unless it is read. Returns 1 as above.
+#define FACE_PREFILL(NAME, T)                                                                                        \
+    extern "C" int NAME(const FaceDecoder* decoder, int64_t capacity, int64_t slot, int64_t start, int64_t rows,     \
+                        int32_t read, float* states) {                                                               \
+        return prefill<T>(*decoder, capacity, slot, start, rows, read, states);                                      \
+    }
+FACE_PREFILL(face_prefill_float32, float)
+FACE_PREFILL(face_prefill_float16, Float16)
+FACE_PREFILL(face_prefill_bfloat16, BFloat16)
+
+// An id of each row of logits (rows, count), whose draws are uniform (rows).
+extern "C" void choose_ids(const Sampling* how, const float* logits, int64_t rows, int64_t count, const float* uniform,
+                           int64_t* ids) {
+    for (int64_t b = 0; b < rows; b++) ids[b] = choose_id(*how, logits + b * count, count, uniform[b]);
+}

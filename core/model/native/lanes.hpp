@@ -95,13 +95,21 @@ inline Lanes exp_negative(Lanes x) {
     return p * (Lanes)((n + 127) << 23);
 }
 
-// to[i] = sum over c of x[c] * rows[i][c], for count rows of length size (a multiple of kLanes), which lie one after
-// another; `to` has room for count rounded up to kLanes. What is written beyond count means nothing.
+// Asks for count values that are read soon; the address may lie beyond what there is.
 template <typename T>
-inline void products(const float* x, const T* rows, int64_t count, int64_t size, float* to) {
+inline void prefetch(const T* from, int64_t count) {
+    for (int64_t i = 0; i < count; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(from + i, 0, 2);
+}
+
+// to[i] = sum over c of x[c] * rows[i][c], for count rows of length size (a multiple of kLanes), which lie one after
+// another; `to` has room for count rounded up to kLanes. What is written beyond count means nothing. As much is asked
+// for of `soon`, if it is given.
+template <typename T>
+inline void products(const float* x, const T* rows, int64_t count, int64_t size, float* to, const T* soon = nullptr) {
     for (int64_t first = 0; first < count; first += kLanes) {
         const T* row[kLanes];
         for (int i = 0; i < kLanes; i++) row[i] = rows + (first + i < count ? first + i : count - 1) * size;
+        if (soon) prefetch(soon + first * size, kLanes * size);
         Lanes sums[kLanes] = {};
         for (int64_t c = 0; c < size; c += kLanes) {
             const Lanes part = load(x + c);

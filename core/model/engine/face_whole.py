@@ -1,0 +1,206 @@
+"""A step of a small face decoder as one call of the CPU's kernel, and what that is pointed at."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.model import native
+from core.model.engine.face_layout import PREFILL_CHUNK, FaceLayout
+from core.model.engine.linear import Panels
+from core.model.face_decoder import rotary_angles
+from core.model.face_head import CHOSEN
+from core.model.face_input import POINT_WIDTH, PointSet, fourier, to_unit
+from core.model.face_maps import REACH
+from core.model.sampling import SamplingConfig
+from meto.surface import Shown
+
+if TYPE_CHECKING:
+    from core.model.engine.face_stepper import FaceStepper
+    from core.model.face_decoder import FaceDecoder
+
+GATE = 9  # numbers of a gate
+
+
+class WholeFaceStep:
+    """Input, layers and head of a step, the choices included, in one call. The structures are face_step.hpp's.
+
+    Args:
+        decoder: whose weights are pointed at.
+        layout: of its layers, with panels.
+        sampling: how each part of a group is chosen.
+        slots: sequences side by side.
+
+    Attributes:
+        looks: a list gets, of every step, the states (B, C) and the logits (B, 4 + 3 * bins) of the kinds and of y, z
+            and x where they are chosen (for tests).
+    """
+
+    def __init__(self, decoder: FaceDecoder, layout: FaceLayout, sampling: SamplingConfig, slots: int):
+        self.decoder, self.layout, self.slots = decoder, layout, slots
+        self.heads = _Head(decoder)
+        self.capacity = 0
+        self.looks: list[tuple[np.ndarray, ...]] | None = None
+        self.gates = np.full((slots, 0, GATE), -1, np.int32)  # after each group of each slot
+        self.counts = np.zeros(slots, np.int64)  # points
+        self._make_room_for_points(0)
+        rest = struct.pack("dq", sampling.end_cover, sampling.refuse_faces)
+        self.choice = ctypes.create_string_buffer(sampling_structure(sampling) + rest)
+
+    def _make_room_for_points(self, count: int) -> None:
+        room = -(-count // native.LANES) * native.LANES
+        shape = (self.slots, 3, room)
+        self.positions, self.places, self.normals = (np.zeros(shape, np.float32) for _ in range(3))
+        self.cells = np.zeros(shape, np.int32)
+
+    def admit(self, stepper: FaceStepper, slot: int, gates: np.ndarray) -> None:
+        """A slot's tables are filled, and perhaps larger than before.
+
+        Args:
+            gates: (G, 9) after each group of the prefix but the last.
+        """
+        room, points = stepper.vertices.shape[1], stepper.cloud.shape[1]
+        if room > self.gates.shape[1]:
+            more = room - self.gates.shape[1]
+            self.gates = np.pad(self.gates, ((0, 0), (0, more), (0, 0)), constant_values=-1)
+        self.gates[slot, : len(gates)] = gates
+        if points > self.places.shape[2]:
+            self._make_room_for_points(points)
+            for each in range(self.slots):
+                self._take_points(stepper, each)
+        else:
+            self._take_points(stepper, slot)
+        self._point_at_decoder(stepper)
+        self._point_at_tables(stepper)
+
+    def _take_points(self, stepper: FaceStepper, slot: int) -> None:
+        places = stepper.places[slot]
+        count = int((~places[:, 0].isnan()).sum())
+        self.counts[slot] = count
+        for table, of in ((self.positions, stepper.cloud[slot]), (self.normals, stepper.normals[slot])):
+            table[slot, :, :count] = of[:count].T.numpy()
+        self.places[slot, :, :count] = places[:count].T.numpy()
+        self.cells[slot, :, :count] = places[:count].long().clamp(0, self.decoder.bins - 1).T.numpy()
+
+    def _point_at_decoder(self, stepper: FaceStepper) -> None:
+        decoder, cache, head = self.decoder, stepper.cache, self.heads
+        if cache.capacity == self.capacity:
+            return
+        self.capacity = cache.capacity
+        self.function, self.prefilling = native.face_step(cache.dtype), native.face_prefill(cache.dtype)
+        layers: list[int] = []
+        for i, layer in enumerate(self.layout.layers):
+            assert layer.panels is not None
+            for panels in layer.panels:
+                layers += panels.structure()
+            module = layer.layer
+            norms = (module.norm1, module.norm2, module.q_norm, module.k_norm)
+            layers += [norm.weight.data_ptr() for norm in norms]
+            layers += [cache.keys[i].data_ptr(), cache.values[i].data_ptr()]
+        self.layers = native.structure(layers)
+        self.angles = rotary_angles(torch.arange(cache.capacity), stepper.head_dim)
+        steps, config = decoder.steps, decoder.config
+        sizes = [config.hidden_dim, config.num_heads, decoder.bins, steps.near_points, steps.spread_points]
+        numbers = [*sizes, len(self.layout.layers), head.fourier.shape[1]]
+        numbers += [head.fourier.data_ptr(), head.differences.data_ptr()]
+        numbers += [decoder.input.kind.weight.data_ptr(), decoder.input.phase.weight.data_ptr()]
+        numbers += [*head.near.structure(), *head.spread.structure()]
+        numbers += [number for panels in head.input for number in panels.structure()]
+        numbers += [ctypes.addressof(self.layers), decoder.norm.weight.data_ptr()]
+        numbers += [angle.data_ptr() for angle in self.angles]
+        numbers += [*head.ops.structure(), *head.key.structure(), decoder.head.kind.weight.data_ptr()]
+        numbers += [number for panels in (*head.copy, head.query) for number in panels.structure()]
+        numbers += [table.weight.data_ptr() for table in decoder.head.values]  # type: ignore[operator]
+        numbers += [number for panels in (*head.first, *head.second) for number in panels.structure()]
+        self.structure = native.structure([*numbers, head.fading.data_ptr()])
+
+    def _point_at_tables(self, stepper: FaceStepper) -> None:
+        room, points = stepper.vertices.shape[1], self.places.shape[2]
+        pointers = [stepper.keys.data_ptr(), stepper.vertices.data_ptr(), self.gates.ctypes.data]
+        pointers += [stepper.used.data_ptr(), stepper.density.data_ptr()]
+        arrays = (self.positions, self.places, self.normals, self.cells, self.counts)
+        pointers += [array.ctypes.data for array in arrays]
+        self.tables = native.structure([room, points, int(stepper.cloud.shape[1] > 0), *pointers])
+
+    def prefill(self, stepper: FaceStepper, slot: int, x: Tensor, read: bool) -> Tensor:
+        """See `FaceLayout.prefill`, which knows how to use several threads."""
+        self._point_at_decoder(stepper)
+        cache, states = stepper.cache, x.clone(memory_format=torch.contiguous_format)
+        assert self.prefilling is not None
+        for chunk in states.split(PREFILL_CHUNK):  # each is written in place
+            numbers = (self.capacity, slot, int(cache.host_lengths[slot]), len(chunk), int(read))
+            status = self.prefilling(ctypes.addressof(self.structure), *numbers, chunk.data_ptr())
+            assert status == 0
+            cache.filled(slot, len(chunk))
+        return self.layout.norm(states) if read else states
+
+    def __call__(self, stepper: FaceStepper, enough: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """(B, 4) int32 what comes next in each running slot; the cache is left for its owner to advance.
+
+        Args:
+            enough: (B,) bool, the face budget is used up.
+            uniform: (B, 5) float32, a number of each draw.
+        """
+        slots = stepper.rows.host_index
+        shown: Shown = stepper.surfaces.shown()
+        lengths = stepper.cache.host_lengths[slots]
+        groups = np.zeros((len(slots), 4), np.int32)
+        arrays = [slots, lengths, stepper.before, stepper.written, enough, uniform, groups]
+        if self.looks is not None:
+            widths = (self.decoder.config.hidden_dim, len(CHOSEN) + 3 * self.decoder.bins)
+            self.looks.append(tuple(np.zeros((len(slots), width), np.float32) for width in widths))
+            arrays += self.looks[-1]
+        pointers = [array.ctypes.data for array in arrays] + [0, 0]
+        rows = native.structure([len(slots), self.capacity, torch.get_num_threads(), *pointers])
+        shapes = (shown.phase, shown.open_edges, shown.waiting, shown.gate, shown.neighbours, shown.points)
+        known = native.structure([array.ctypes.data for array in (*shapes, shown.uncovered)])
+        structures: Sequence[Any] = (self.structure, self.tables, known, rows, self.choice)
+        assert self.function is not None
+        status = self.function(*map(ctypes.addressof, structures))
+        assert status == 0
+        return groups
+
+
+def sampling_structure(sampling: SamplingConfig) -> bytes:
+    """The C structure `Sampling`."""
+    numbers = (sampling.generate_mode == "greedy", sampling.top_k)
+    return struct.pack("2q3d", *numbers, sampling.temperature, sampling.top_p, sampling.min_p)
+
+
+class _Head:
+    """What a step needs beside the layers, as the kernel reads it."""
+
+    def __init__(self, decoder: FaceDecoder):
+        shown, head, bins = decoder.input, decoder.head, decoder.bins
+        self.fourier = self._table(to_unit(torch.arange(bins), bins), shown.frequencies, 0)
+        self.differences = self._table(torch.arange(1 - bins, bins) * (2 / bins), shown.frequencies, -1)
+        self.fading = torch.exp(torch.arange(bins) / -REACH)
+        self.near = _PointPanels(shown.near_set if shown.near else None)
+        self.spread = _PointPanels(shown.spread_set if shown.spread else None)
+        self.input = [Panels([shown.fc1]), Panels([shown.fc2])]
+        self.ops, self.key, self.query = Panels([head.ops]), Panels([head.key]), Panels([head.query])
+        self.copy = [Panels([head.copy[0]]), Panels([head.copy[2]])]  # type: ignore[list-item]
+        self.first = [Panels([hidden]) for hidden in head.hidden]  # type: ignore[list-item]
+        pairs = zip(head.logits, head.weights, strict=True)
+        self.second = [Panels([logits, weights]) for logits, weights in pairs]  # type: ignore[list-item]
+
+    @staticmethod
+    def _table(values: Tensor, frequencies: int, lowest: int) -> Tensor:
+        """(N, 1 + 2 * frequencies) of values (N,)."""
+        return fourier(values.unsqueeze(1), frequencies, lowest).contiguous()
+
+
+class _PointPanels:
+    def __init__(self, points: PointSet | None):
+        self.panels = [] if points is None else [Panels([points.fc1]), Panels([points.fc2])]
+        self.empty = torch.zeros(POINT_WIDTH) if points is None else points.empty.detach()
+
+    def structure(self) -> list[int]:
+        linears = [number for panels in self.panels for number in panels.structure()] or [0] * (2 * Panels.NUMBERS)
+        return [*linears, self.empty.data_ptr()]

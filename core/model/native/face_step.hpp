@@ -1,0 +1,574 @@
+// One step of a small face decoder in one call: what it is shown, its layers, and the group that it writes. The formulas
+// are those of core/model/face_input.py, face_decoder.py (FaceLayer) and face_head.py.
+#pragma once
+
+#include "attend.hpp"
+#include "choose.hpp"
+#include "face_maps.hpp"
+
+struct FaceLayer {
+    Linear qkv, out, fc1, fc2;
+    const float *norm1, *norm2, *q_norm, *k_norm;
+    void *keys, *values;
+};
+
+struct PointSet {
+    Linear fc1, fc2;
+    const float* empty;
+};
+
+struct FaceDecoder {
+    int64_t width, heads, bins, near, spread, layers;
+    int64_t per_axis;                // 1 + 2 * frequencies
+    const float *places, *offsets;   // `fourier` of each coordinate (bins, per_axis); of differences from 1 - bins on
+    const float *kinds, *phases;     // embeddings of the kind before and of the phase
+    PointSet near_set, spread_set;   // of no points where none are shown
+    Linear input1, input2;
+    const FaceLayer* layer;
+    const float *norm, *cosines, *sines;  // of each position (capacity, head dim / 2)
+    Linear ops, key;
+    const float* written_kinds;  // embeddings of the kind that is written
+    Linear copy1, copy2, query;
+    const float* values[2];               // embeddings of y and z
+    Linear coordinate1[3], coordinate2[3];  // of y, z and x; the second: logits, then the weights of references and maps
+    const float* fading;                  // see MapInputs
+};
+
+// What is kept of every slot, `room` vertices and `point_room` points (a multiple of sixteen) each.
+struct FaceTables {
+    int64_t room, point_room, given;  // given: whether there are points anywhere
+    float* keys;                      // (slots, room, kPointer)
+    const int64_t* vertices;          // (slots, room, 3)
+    int32_t* gates;                   // (slots, room, 9) the gate after each group
+    const bool* used;                 // (slots, 3, bins)
+    const float* density;             // (slots, 3, bins)
+    const float *positions, *places, *normals;  // (slots, 3, point_room) of the points: in [-1, 1], and in bins
+    const int32_t* cells;                       // (slots, 3, point_room)
+    const int64_t* counts;                      // (slots) points
+};
+
+// What is known before the step, by slot; see `meto.surface.Shown`.
+struct FaceShown {
+    const int32_t *phase, *open_edges, *waiting, *gate, *neighbours, *points;
+    const float* uncovered;
+};
+
+// The rows that are computed, by row; and `before` and `written` by slot.
+struct FaceRows {
+    int64_t rows, capacity, threads;
+    const int64_t *slots, *lengths;  // the cache's, without the new position
+    const int64_t *before, *written;
+    const bool* enough;    // the face budget is used up
+    const float* uniform;  // (rows, 5)
+    int32_t* groups;       // (rows, 4): what is written
+    float *hidden, *logits;  // (rows, width), and (rows, 4 + 3 * bins) kinds' and coordinates' logits; or null
+};
+
+struct FaceChoice {
+    Sampling sampling;
+    double end_cover;
+    int64_t refuse;
+};
+
+namespace {
+
+constexpr int kKinds = 6, kPhases = 4, kPointer = 64, kReferences = 6, kVertices = 7, kScalars = 6;
+constexpr int kLeft = 0, kRight = 1, kBom = 2, kSecond = 3, kThird = 4, kEnd = 5;
+constexpr int kTurnPhase = 1, kThirdPhase = 3;
+constexpr int kForced[kPhases] = {kBom, -1, kSecond, kThird}, kChosen[] = {kLeft, kRight, kBom, kEnd};
+constexpr int kChoices = 4, kEndChoice = 3, kCopies = 2, kDraws = 5;
+constexpr int kAxes[3] = {1, 2, 0};
+constexpr int kPointFrequencies = 5, kPointWidth = 96, kPointFeatures = 3 * (2 * kPointFrequencies + 1) + 7;
+constexpr float kRmsEpsilon = 1e-6f;
+
+struct Vertex {
+    int32_t x, y, z;
+    bool operator==(const Vertex& other) const { return x == other.x && y == other.y && z == other.z; }
+    int32_t operator[](int axis) const { return axis == 0 ? x : axis == 1 ? y : z; }
+    bool known() const { return x >= 0; }
+};
+inline Vertex vertex_at(const int32_t* from) { return {from[0], from[1], from[2]}; }
+inline Vertex vertex_at(const int64_t* from) { return {int32_t(from[0]), int32_t(from[1]), int32_t(from[2])}; }
+
+// Floats in rows of whole vectors.
+struct Matrix {
+    std::vector<float> data;
+    int64_t stride;
+    Matrix(int64_t rows, int64_t columns) : data(rows * rounded(columns)), stride(rounded(columns)) {}
+    float* row(int64_t r) { return data.data() + r * stride; }
+    void apply_to(const Linear& linear, int64_t rows, Matrix& out) {
+        apply(linear, rows, data.data(), stride, out.data.data(), out.stride);
+    }
+    template <typename Function>
+    void map(Function function) {
+        for_lanes(data.data(), int64_t(data.size()), function);
+    }
+};
+
+// y (size) = x / sqrt(mean(x^2)) times a gain.
+inline void rms_norm(const float* x, const float* gain, int64_t size, float* y) {
+    Lanes squares = {};
+    for (int64_t c = 0; c < size; c += kLanes) squares += load(x + c) * load(x + c);
+    float sum = 0;
+    for (int i = 0; i < kLanes; i++) sum += squares[i];
+    const float scale = 1 / std::sqrt(sum / float(size) + kRmsEpsilon);
+    for (int64_t c = 0; c < size; c += kLanes) store(y + c, load(x + c) * scale * load(gain + c));
+}
+
+inline void add(float* to, const float* x, int64_t size) {
+    for (int64_t c = 0; c < size; c += kLanes) store(to + c, load(to + c) + load(x + c));
+}
+
+// A head's query or key (dim), normalised and turned: the first half of its channels against the second.
+inline void turn(const FaceDecoder& d, float* x, const float* gain, int64_t dim, int64_t position) {
+    rms_norm(x, gain, dim, x);
+    const int64_t half = dim / 2;
+    const float *cosine = d.cosines + position * half, *sine = d.sines + position * half;
+    for (int64_t i = 0; i < half; i++) {
+        const float a = x[i], b = x[half + i];
+        x[i] = a * cosine[i] - b * sine[i];
+        x[half + i] = a * sine[i] + b * cosine[i];
+    }
+}
+
+// All of FaceLayer, on a position of each row: states (rows, width) -> the last layer's, whose own are left out unless
+// they are read: its keys and values are written all the same. Rows may be of one slot, a position each in their order,
+// if there is but one thread.
+template <typename T>
+int run_layers(const FaceDecoder& d, int64_t capacity, int32_t threads, int64_t rows, const int64_t* slots,
+               const int64_t* lengths, bool read, Matrix& states) {
+    const int64_t width = d.width, dim = width / d.heads, inner = d.layer->fc2.in;
+    Matrix normed(rows, width), qkv(rows, 3 * width), attended(rows, width), hidden(rows, 2 * inner);
+    const Shape shape = {rows, d.heads, dim, capacity, 3 * width, 1 / std::sqrt(float(dim)), threads};
+    for (const FaceLayer* layer = d.layer; layer < d.layer + d.layers; layer++) {
+        for (int64_t b = 0; b < rows; b++) rms_norm(states.row(b), layer->norm1, width, normed.row(b));
+        normed.apply_to(layer->qkv, rows, qkv);
+        for (int64_t b = 0; b < rows; b++)
+            for (int64_t head = 0; head < d.heads; head++) {
+                turn(d, qkv.row(b) + head * dim, layer->q_norm, dim, lengths[b]);
+                turn(d, qkv.row(b) + width + head * dim, layer->k_norm, dim, lengths[b]);
+            }
+        const float *q = qkv.row(0), *k = q + width, *v = k + width;
+        if (!read && layer + 1 == d.layer + d.layers) {
+            write_rows(shape, k, v, (T*)layer->keys, (T*)layer->values, slots, lengths);
+            return 0;
+        }
+        if (attend(shape, q, k, v, (T*)layer->keys, (T*)layer->values, slots, lengths, attended.row(0))) return 1;
+        attended.apply_to(layer->out, rows, normed);
+        for (int64_t b = 0; b < rows; b++) {
+            add(states.row(b), normed.row(b), width);
+            rms_norm(states.row(b), layer->norm2, width, normed.row(b));
+        }
+        normed.apply_to(layer->fc1, rows, hidden);
+        for (int64_t b = 0; b < rows; b++)
+            for (int64_t c = 0; c < inner; c += kLanes)
+                store(hidden.row(b) + c, silu(load(hidden.row(b) + c)) * load(hidden.row(b) + inner + c));
+        hidden.apply_to(layer->fc2, rows, normed);
+        for (int64_t b = 0; b < rows; b++) add(states.row(b), normed.row(b), width);
+    }
+    return 0;
+}
+
+// The next rows of one slot, whose first position is `start`: states (rows, width), embedded, -> the last layer's.
+template <typename T>
+int prefill(const FaceDecoder& d, int64_t capacity, int64_t slot, int64_t start, int64_t rows, bool read, float* states) {
+    std::vector<int64_t> slots(rows, slot), lengths(rows);
+    for (int64_t b = 0; b < rows; b++) lengths[b] = start + b;
+    Matrix mine(rows, d.width);
+    std::memcpy(mine.row(0), states, rows * d.width * sizeof(float));
+    const int status = run_layers<T>(d, capacity, 1, rows, slots.data(), lengths.data(), read, mine);
+    std::memcpy(states, mine.row(0), rows * d.width * sizeof(float));
+    return status;
+}
+
+template <typename T>
+class FaceStep {
+  public:
+    FaceStep(const FaceDecoder& d, const FaceTables& tables, const FaceShown& shown, const FaceRows& rows,
+             const FaceChoice& choice)
+        : d_(d), tables_(tables), shown_(shown), rows_(rows), choice_(choice), states_(rows.rows, d.width) {}
+
+    int run() {
+        embed();
+        if (int status = run_layers<T>(d_, rows_.capacity, int32_t(rows_.threads), rows_.rows, rows_.slots, rows_.lengths,
+                                       true, states_))
+            return status;
+        for (int64_t b = 0; b < rows_.rows; b++) {
+            rms_norm(states_.row(b), d_.norm, d_.width, states_.row(b));
+            if (rows_.hidden) std::memcpy(rows_.hidden + b * d_.width, states_.row(b), d_.width * sizeof(float));
+        }
+        keep_latest();
+        choose_kinds();
+        choose_vertices();
+        return 0;
+    }
+
+  private:
+    // ---- what is shown: StepInput ----------------------------------------------------------------------------------
+
+    // The gate's three vertices, then the neighbours.
+    Vertex seen(int64_t slot, int which) const {
+        return which < 3 ? vertex_at(shown_.gate + 9 * slot + 3 * which)
+                         : vertex_at(shown_.neighbours + 12 * slot + 3 * (which - 3));
+    }
+
+    void embed() {
+        const int64_t frequencies = (d_.per_axis - 1) / 2;
+        Matrix features(rows_.rows, d_.input1.in), hidden(rows_.rows, d_.input1.out);
+        for (int64_t b = 0; b < rows_.rows; b++) {
+            const int64_t slot = rows_.slots[b];
+            float* to = features.row(b);
+            const Vertex tip = seen(slot, 0);
+            // `fourier`'s order: all values, then all sines, then all cosines.
+            const auto write = [&](int vertex, int axis, int vertices, const float* from) {
+                const int64_t place = 3 * vertex + axis, values = 3 * vertices;
+                to[place] = from[0];
+                for (int64_t j = 0; j < frequencies; j++) {
+                    to[values + place * frequencies + j] = from[1 + j];
+                    to[values + (values + place) * frequencies + j] = from[1 + frequencies + j];
+                }
+            };
+            std::vector<float> nothing(d_.per_axis);  // of the place 0, and of no offset
+            for (int64_t j = 0; j < frequencies; j++) nothing[1 + frequencies + j] = 1;
+            for (int v = 0; v < kVertices; v++)
+                for (int axis = 0; axis < 3; axis++) {
+                    const Vertex vertex = seen(slot, v);
+                    write(v, axis, kVertices, vertex.known() ? d_.places + vertex[axis] * d_.per_axis : nothing.data());
+                }
+            to += 3 * kVertices * d_.per_axis;
+            for (int v = 1; v < kVertices; v++)
+                for (int axis = 0; axis < 3; axis++) {
+                    const Vertex vertex = seen(slot, v);
+                    const bool both = vertex.known() && tip.known();
+                    const int64_t apart = both ? vertex[axis] - tip[axis] + d_.bins - 1 : 0;
+                    write(v - 1, axis, kVertices - 1, both ? d_.offsets + apart * d_.per_axis : nothing.data());
+                }
+            to += 3 * (kVertices - 1) * d_.per_axis;
+            for (int v = 0; v < kVertices; v++) *to++ = seen(slot, v).known();
+            to = write_scalars(slot, to);
+            write_points(slot, to);
+        }
+        features.apply_to(d_.input1, rows_.rows, hidden);
+        hidden.map(gelu);
+        hidden.apply_to(d_.input2, rows_.rows, states_);
+        for (int64_t b = 0; b < rows_.rows; b++) {
+            const int64_t slot = rows_.slots[b];
+            add(states_.row(b), d_.kinds + rows_.before[slot] * d_.width, d_.width);
+            add(states_.row(b), d_.phases + shown_.phase[slot] * d_.width, d_.width);
+        }
+    }
+
+    float* write_scalars(int64_t slot, float* to) const {
+        const float share = shown_.uncovered[slot];
+        *to++ = float(tables_.given);
+        *to++ = share;
+        *to++ = std::log(share + 1e-3f) / 7;
+        *to++ = std::log1p(float(shown_.open_edges[slot])) / 4;
+        for (int side = 0; side < 2; side++) *to++ = float(shown_.waiting[2 * slot + side]);
+        return to;
+    }
+
+    void write_points(int64_t slot, float* to) {
+        const auto place = [&](int which, int axis) {
+            const Vertex vertex = seen(slot, which);
+            return vertex.known() ? d_.places[vertex[axis] * d_.per_axis] : 0.0f;
+        };
+        const int phase = shown_.phase[slot];
+        const int32_t* points = shown_.points + slot * (2 * d_.near + d_.spread);
+        for (int side = 0; side < 2 && d_.near; side++) {
+            float anchor[3];
+            for (int axis = 0; axis < 3; axis++) {
+                anchor[axis] = place(0, axis);
+                if (phase == kTurnPhase) anchor[axis] = (anchor[axis] + place(side ? 1 : 2, axis)) / 2;
+                if (phase == kThirdPhase && side) anchor[axis] = place(1, axis);
+            }
+            write_set(slot, d_.near_set, points + side * d_.near, d_.near, anchor, to);
+            to += kPointWidth;
+        }
+        const float tip[3] = {place(0, 0), place(0, 1), place(0, 2)};
+        if (d_.spread) write_set(slot, d_.spread_set, points + 2 * d_.near, d_.spread, tip, to);
+    }
+
+    // `PointSet` -> (kPointWidth).
+    void write_set(int64_t slot, const PointSet& set, const int32_t* points, int64_t count, const float* anchor, float* to) {
+        const float *positions = tables_.positions + slot * 3 * tables_.point_room,
+                    *normals = tables_.normals + slot * 3 * tables_.point_room;
+        Matrix offsets(3, count), features(count, kPointFeatures);
+        int64_t present = 0;
+        for (int64_t i = 0; i < count; i++) {
+            if (points[i] < 0) continue;
+            float n[3], distance = 0;
+            for (int axis = 0; axis < 3; axis++) {
+                const int64_t at = axis * tables_.point_room + points[i];
+                const float offset = positions[at] - anchor[axis];
+                offsets.row(axis)[present] = features.row(present)[axis] = offset;
+                n[axis] = normals[at];
+                distance += offset * n[axis];
+            }
+            const float plane[] = {n[0] * n[0], n[1] * n[1], n[2] * n[2], n[0] * n[1], n[0] * n[2], n[1] * n[2],
+                                   std::fabs(distance)};
+            std::memcpy(features.row(present++) + kPointFeatures - 7, plane, sizeof plane);
+        }
+        if (!present || !tables_.given) {
+            std::memcpy(to, set.empty, kPointWidth * sizeof(float));
+            return;
+        }
+        for (int axis = 0; axis < 3; axis++)
+            for (int64_t i = 0; i < present; i += kLanes)
+                for (int j = 0; j < kPointFrequencies; j++) {
+                    Lanes sine, cosine;
+                    sine_and_cosine(load(offsets.row(axis) + i) * float(1 << j), sine, cosine);
+                    const int column = 3 + axis * kPointFrequencies + j;
+                    for (int64_t k = 0; k < kLanes && i + k < present; k++) {
+                        features.row(i + k)[column] = sine[k];
+                        features.row(i + k)[column + 3 * kPointFrequencies] = cosine[k];
+                    }
+                }
+        Matrix hidden(present, set.fc1.out), made(present, kPointWidth);
+        features.apply_to(set.fc1, present, hidden);
+        hidden.map(gelu);
+        hidden.apply_to(set.fc2, present, made);
+        for (int64_t c = 0; c < kPointWidth; c += kLanes) {
+            Lanes largest = load(made.row(0) + c);
+            for (int64_t i = 1; i < present; i++) {
+                const Lanes other = load(made.row(i) + c);
+                largest = choose(other > largest, other, largest);
+            }
+            store(to + c, largest);
+        }
+    }
+
+    // ---- what is written: StepHead and VertexDistribution ------------------------------------------------------------
+
+    const int64_t* vertices_of(int64_t slot) const { return tables_.vertices + slot * tables_.room * 3; }
+
+    // The vertex written before gets its key, and the gate is remembered.
+    void keep_latest() {
+        Matrix inputs(rows_.rows, d_.key.in), keys(rows_.rows, kPointer);
+        const int64_t frequencies = (d_.per_axis - 1) / 2;
+        for (int64_t b = 0; b < rows_.rows; b++) {
+            const int64_t slot = rows_.slots[b], latest = rows_.written[slot] - 1;
+            if (latest < 0) continue;
+            const Vertex vertex = vertex_at(vertices_of(slot) + 3 * latest);
+            std::memcpy(inputs.row(b), states_.row(b), d_.width * sizeof(float));
+            float* to = inputs.row(b) + d_.width;
+            for (int axis = 0; axis < 3; axis++) {
+                const float* from = d_.places + vertex[axis] * d_.per_axis;
+                to[axis] = from[0];
+                std::memcpy(to + 3 + axis * frequencies, from + 1, frequencies * sizeof(float));
+                std::memcpy(to + 3 + (3 + axis) * frequencies, from + 1 + frequencies, frequencies * sizeof(float));
+            }
+        }
+        inputs.apply_to(d_.key, rows_.rows, keys);
+        for (int64_t b = 0; b < rows_.rows; b++) {
+            const int64_t slot = rows_.slots[b], latest = rows_.written[slot] - 1;
+            if (latest < 0) continue;
+            std::memcpy(tables_.keys + (slot * tables_.room + latest) * kPointer, keys.row(b), kPointer * sizeof(float));
+            std::memcpy(tables_.gates + (slot * tables_.room + latest) * 9, shown_.gate + 9 * slot, 9 * sizeof(int32_t));
+        }
+    }
+
+    // Only END at the face budget, and no END while too much is uncovered.
+    void choose_kinds() {
+        Matrix logits(rows_.rows, kChoices);
+        states_.apply_to(d_.ops, rows_.rows, logits);
+        for (int64_t b = 0; b < rows_.rows; b++) {
+            const int64_t slot = rows_.slots[b];
+            float* mine = logits.row(b);
+            if (rows_.logits) std::memcpy(logits_of(b), mine, kChoices * sizeof(float));
+            int32_t& kind = rows_.groups[4 * b];
+            kind = kForced[shown_.phase[slot]];
+            if (kind >= 0) continue;
+            if (rows_.enough[b]) {
+                for (int c = 0; c < kEndChoice; c++) mine[c] = -INFINITY;
+            } else {
+                if (shown_.uncovered[slot] > 1 - choice_.end_cover) mine[kEndChoice] = -INFINITY;
+                for (int side = 0; side < 2 && choice_.refuse; side++)
+                    if (!shown_.waiting[2 * slot + side]) mine[side] = -INFINITY;
+            }
+            kind = kChosen[choose_id(choice_.sampling, mine, kChoices, rows_.uniform[kDraws * b])];
+        }
+    }
+
+    float* logits_of(int64_t b) const { return rows_.logits + b * (kChoices + 3 * d_.bins); }
+
+    // One row's vertex in the making.
+    struct Writing {
+        int64_t row, slot, kind;
+        Vertex copies[kCopies], references[kReferences];
+        std::vector<Vertex> refused;
+        Maps maps;
+        std::vector<float> near;  // places and normals of the points about the edge, and their cells
+        std::vector<int32_t> near_cells;
+        int32_t vertex[3];
+        bool refuses(const Vertex& v) const { return std::find(refused.begin(), refused.end(), v) != refused.end(); }
+    };
+
+    void choose_vertices() {
+        std::vector<Writing> writing;
+        writing.reserve(rows_.rows);
+        for (int64_t b = 0; b < rows_.rows; b++) {
+            const int64_t slot = rows_.slots[b], kind = rows_.groups[4 * b];
+            for (int c = 1; c < 4; c++) rows_.groups[4 * b + c] = 0;
+            if (kind == kEnd) continue;
+            writing.emplace_back();
+            Writing& one = writing.back();
+            one.row = b, one.slot = slot, one.kind = kind;
+            refer(one);
+            if (choice_.refuse) refuse(one);
+        }
+        Matrix states(writing.size(), d_.width);
+        for (size_t w = 0; w < writing.size(); w++) {
+            std::memcpy(states.row(w), states_.row(writing[w].row), d_.width * sizeof(float));
+            add(states.row(w), d_.written_kinds + writing[w].kind * d_.width, d_.width);
+        }
+        const std::vector<char> is_new = choose_which(writing, states);
+        size_t kept = 0;
+        for (size_t w = 0; w < writing.size(); w++) {
+            if (!is_new[w]) continue;
+            if (kept != w) {
+                writing[kept] = std::move(writing[w]);
+                std::memcpy(states.row(kept), states.row(w), d_.width * sizeof(float));
+            }
+            kept++;
+        }
+        writing.resize(kept);
+        if (kept) choose_coordinates(writing, states);
+    }
+
+    // `_copies` and `_references` there.
+    void refer(Writing& one) const {
+        const Vertex nowhere = {-1, -1, -1}, tip = seen(one.slot, 0), start = seen(one.slot, 1), end = seen(one.slot, 2);
+        const bool first_vertex = one.kind == kBom, right = one.kind == kRight;
+        for (int c = 0; c < kCopies; c++)
+            one.copies[c] = first_vertex ? nowhere : seen(one.slot, 3 + (right ? kCopies : 0) + c);
+        const Vertex from = right ? end : start, to = right ? start : end;
+        const Vertex corner = {tip.x + to.x - from.x, tip.y + to.y - from.y, tip.z + to.z - from.z};
+        const bool turned = one.kind == kLeft || right;
+        const Vertex all[] = {first_vertex ? nowhere : tip, first_vertex ? nowhere : start, first_vertex ? nowhere : end,
+                              turned ? corner : nowhere,    one.copies[0],                  one.copies[1]};
+        std::copy(all, all + kReferences, one.references);
+    }
+
+    // Third corners that would repeat a face, or make two corners coincide: `GroupGuard.refused` of engine/faces.py.
+    void refuse(Writing& one) const {
+        if (one.kind == kBom) return;
+        const Vertex tip = seen(one.slot, 0), start = seen(one.slot, 1), end = seen(one.slot, 2);
+        one.refused = {tip};
+        if (one.kind == kSecond) return;
+        const Vertex a = one.kind == kRight ? start : tip, b = one.kind == kLeft ? end : one.kind == kRight ? tip : start;
+        one.refused = {a, b};
+        const int32_t* gates = tables_.gates + one.slot * tables_.room * 9;
+        for (int64_t j = 0; j < rows_.written[one.slot]; j++) {
+            const Vertex face[] = {vertex_at(gates + 9 * j), vertex_at(gates + 9 * j + 3), vertex_at(gates + 9 * j + 6)};
+            if (!face[2].known()) continue;
+            for (int k = 0; k < 3; k++) {
+                const Vertex &p = face[k], &q = face[(k + 1) % 3];
+                if ((p == a && q == b) || (p == b && q == a)) one.refused.push_back(face[(k + 2) % 3]);
+            }
+        }
+    }
+
+    // Who writes a new vertex; the others' are copied.
+    std::vector<char> choose_which(const std::vector<Writing>& writing, Matrix& states) const {
+        const int64_t count = int64_t(writing.size());
+        Matrix hidden(count, d_.copy1.out), near(count, 1 + kCopies), queries(count, kPointer);
+        states.apply_to(d_.copy1, count, hidden);
+        hidden.map(gelu);
+        hidden.apply_to(d_.copy2, count, near);
+        states.apply_to(d_.query, count, queries);
+        std::vector<char> is_new(count);
+        std::vector<float> logits;
+        for (int64_t w = 0; w < count; w++) {
+            const Writing& one = writing[w];
+            const int64_t earlier = rows_.written[one.slot], *vertices = vertices_of(one.slot);
+            logits.resize(1 + kCopies + earlier + kLanes);
+            std::memcpy(logits.data(), near.row(w), (1 + kCopies) * sizeof(float));
+            float* scores = logits.data() + 1 + kCopies;
+            products(queries.row(w), tables_.keys + one.slot * tables_.room * kPointer, earlier, kPointer, scores);
+            for (int c = 0; c < kCopies; c++)
+                if (!one.copies[c].known() || one.refuses(one.copies[c])) logits[1 + c] = -INFINITY;
+            const bool first_vertex = one.kind == kBom;
+            for (int64_t j = 0; j < earlier; j++) {
+                const Vertex vertex = vertex_at(vertices + 3 * j);
+                bool of_gate = false;
+                for (int v = 0; v < 3; v++) of_gate |= !first_vertex && vertex == seen(one.slot, v);
+                scores[j] = of_gate || one.refuses(vertex) ? -INFINITY : scores[j] * 0.125f;  // kPointer^-0.5
+            }
+            const int64_t choice = choose_id(choice_.sampling, logits.data(), 1 + kCopies + earlier,
+                                             rows_.uniform[kDraws * one.row + 1]);
+            is_new[w] = choice == 0;
+            if (is_new[w]) continue;
+            const Vertex copied = choice <= kCopies ? one.copies[choice - 1]
+                                                    : vertex_at(vertices + 3 * (choice - 1 - kCopies));
+            for (int axis = 0; axis < 3; axis++) rows_.groups[4 * one.row + 1 + axis] = copied[axis];
+        }
+        return is_new;
+    }
+
+    void choose_coordinates(std::vector<Writing>& writing, Matrix& states) {
+        const int64_t count = int64_t(writing.size());
+        for (Writing& one : writing) begin_maps(one);
+        for (int k = 0; k < 3; k++) {
+            const int axis = kAxes[k];
+            Matrix hidden(count, d_.coordinate1[k].out), logits(count, d_.coordinate2[k].out);
+            states.apply_to(d_.coordinate1[k], count, hidden);
+            hidden.map(gelu);
+            hidden.apply_to(d_.coordinate2[k], count, logits);
+            for (int64_t w = 0; w < count; w++) {
+                Writing& one = writing[w];
+                float *mine = logits.row(w), *weights = mine + d_.bins;
+                one.maps.add(k, axis, weights + kReferences, mine);
+                for (int r = 0; r < kReferences; r++) {
+                    const int32_t at = one.references[r][axis];
+                    if (at >= 0 && at < d_.bins) mine[at] += weights[r];
+                }
+                if (rows_.logits) std::memcpy(logits_of(one.row) + kChoices + k * d_.bins, mine, d_.bins * sizeof(float));
+                if (k == 2)
+                    for (const Vertex& v : one.refused)
+                        if (v[kAxes[0]] == one.vertex[kAxes[0]] && v[kAxes[1]] == one.vertex[kAxes[1]])
+                            mine[v[axis]] = -INFINITY;
+                const int64_t value = choose_id(choice_.sampling, mine, d_.bins, rows_.uniform[kDraws * one.row + 2 + k]);
+                rows_.groups[4 * one.row + 1 + axis] = one.vertex[axis] = int32_t(value);
+                if (k < 2) {
+                    add(states.row(w), d_.values[k] + value * d_.width, d_.width);
+                    one.maps.take(axis, value);
+                }
+            }
+        }
+    }
+
+    void begin_maps(Writing& one) const {
+        const int64_t room = tables_.point_room, first = one.slot * 3 * room, stride = rounded(d_.near);
+        const PointTable cloud = {tables_.counts[one.slot], room, tables_.places + first, tables_.normals + first,
+                                  tables_.cells + first};
+        one.near.assign(6 * stride, 0);
+        one.near_cells.assign(3 * stride, 0);
+        const int32_t* points = shown_.points + one.slot * (2 * d_.near + d_.spread) + (one.kind == kRight ? d_.near : 0);
+        int64_t present = 0;
+        for (int64_t i = 0; i < d_.near; i++) {
+            if (points[i] < 0) continue;
+            for (int axis = 0; axis < 3; axis++) {
+                const int64_t from = axis * room + points[i], to = axis * stride + present;
+                one.near[to] = cloud.places[from];
+                one.near[3 * stride + to] = cloud.normals[from];
+                one.near_cells[to] = cloud.cells[from];
+            }
+            present++;
+        }
+        const PointTable near = {present, stride, one.near.data(), one.near.data() + 3 * stride, one.near_cells.data()};
+        const int64_t bins = 3 * d_.bins;
+        one.maps.begin({d_.bins, tables_.used + one.slot * bins, tables_.density + one.slot * bins, vertices_of(one.slot),
+                        rows_.written[one.slot], d_.fading},
+                       near, cloud);
+    }
+
+    const FaceDecoder& d_;
+    const FaceTables& tables_;
+    const FaceShown& shown_;
+    const FaceRows& rows_;
+    const FaceChoice& choice_;
+    Matrix states_;
+};
+
+}  // namespace
