@@ -25,6 +25,9 @@ class SamplingConfig:
     """Ids that --repetition_penalty looks back on; a face takes about four."""
     end_cover: float = 0.0
     """Do not end before the faces cover this share of the input points; 0: whenever the model likes (face decoder)."""
+    candidates: int = 1
+    """Groups to draw at each step, of which the one that fits the input points best is likeliest to be taken (face
+    decoder, generate_mode sample); 1: what is drawn is taken."""
     refuse_faces: bool = False
     """Never draw a face that the mesh already has, nor one without area because two of its corners coincide; with the
     face decoder nor one across an edge that has two faces already."""
@@ -42,6 +45,8 @@ class SamplingConfig:
             raise ValueError(f"--repetition_penalty {self.repetition_penalty}: a positive number is needed")
         if not 0 <= self.end_cover <= 1:
             raise ValueError(f"--end_cover {self.end_cover}: a share from 0 to 1 is needed")
+        if not 1 <= self.candidates <= 256:
+            raise ValueError(f"--candidates {self.candidates}: a number from 1 to 256 is needed")
         if self.repetition_window < 1:
             raise ValueError(f"--repetition_window {self.repetition_window}: at least 1 is needed")
 

@@ -75,9 +75,9 @@ class SurfaceBatch {
         return rows.objects();
     }
 
-    // groups (B * K, 4), K candidates of each surface in turn -> (B, K + 1) misfits, the last of an end that nobody asked
-    // for. A kind of -1 is no candidate.
-    nb::object misfits(nb::object groups) {
+    // groups (B * K, 4), K candidates of each surface in turn -> (B, K + 1) misfits, the last of an end if none of them is
+    // one. A kind of -1 is no candidate.
+    nb::object misfits(nb::object groups, float end_cover) {
         groups = ensure<std::int32_t>(groups, 4, "as_groups");
         const Buffer buffer(groups);
         const std::size_t size = surfaces_.size(), each = buffer.rows() / size;
@@ -88,8 +88,12 @@ class SurfaceBatch {
         nb::gil_scoped_release release;
         for (std::size_t b = 0; b < size; ++b) {
             float *row = out.data + b * (each + 1);
-            for (std::size_t k = 0; k < each; ++k, at += 4) row[k] = candidate(surfaces_[b], at, at - 4 * k, row);
-            row[each] = float(surfaces_[b].misfit_of_unasked_end());
+            bool ends = surfaces_[b].uncovered() > 1 - end_cover;
+            for (std::size_t k = 0; k < each; ++k, at += 4) {
+                row[k] = candidate(surfaces_[b], at, at - 4 * k, row);
+                ends |= at[0] == std::int32_t(Group::end);
+            }
+            row[each] = ends ? INFINITY : float(surfaces_[b].misfit_of_unasked_end());
         }
         return out.object;
     }
@@ -170,7 +174,7 @@ void bind_surface(nb::module_ &m) {
              "discrete_bins"_a, "near"_a, "spread"_a, "cover"_a)
         .def("reset", &SurfaceBatch::reset, "surface"_a)
         .def("set_points", &SurfaceBatch::set_points, "surface"_a, "points"_a, "judged"_a)
-        .def("misfits", &SurfaceBatch::misfits, "groups"_a)
+        .def("misfits", &SurfaceBatch::misfits, "groups"_a, "end_cover"_a)
         .def("feed", &SurfaceBatch::feed, "groups"_a)
         .def("shown", &SurfaceBatch::shown)
         .def("replay", &SurfaceBatch::replay, "groups"_a, "points"_a);

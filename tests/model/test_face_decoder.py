@@ -109,6 +109,7 @@ def _steps(groups, points, decoder):
     for name in ("groups", "phase", "open_edges", "waiting", "gate", "neighbours", "points", "uncovered"):
         value = getattr(cut, name)[:count]
         object.__setattr__(cut, name, value)
+    object.__setattr__(cut, "learned", None)
     cut.groups[-1] = torch.tensor([END, 0, 0, 0])
     object.__setattr__(cut, "lengths", torch.tensor([count]))
     return cut

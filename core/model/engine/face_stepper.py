@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.model.face_decoder import FaceDecoder
 
 FIRST_COORDINATE = ID_OFFSET + NUM_SPECIAL
-DRAWS = 5  # of a group: its kind, which vertex, and three coordinates
+DRAWS = 5  # of a candidate: its kind, which vertex, and three coordinates
 FORCED = np.array([BOM, -1, SECOND, THIRD])  # the kind of each phase; in TURN it is chosen
 END_CHOICE = CHOSEN.index(END)
 
@@ -70,7 +70,9 @@ class FaceStepper:
         self.before = np.full(slots, NUM_KINDS)  # the kind written before
         self.written = np.zeros(slots, np.int64)  # groups
         self.faces, self.max_faces, self.max_ids = (np.zeros(slots, np.int64) for _ in range(3))
-        self.draws, self.num_draws = np.zeros((slots, 0, DRAWS), np.float32), np.ones(slots, np.int64)
+        self.candidates = 1 if sampling.generate_mode == "greedy" else sampling.candidates
+        width = DRAWS * self.candidates + (self.candidates > 1)  # the last one takes a candidate
+        self.draws, self.num_draws = np.zeros((slots, 0, width), np.float32), np.ones(slots, np.int64)
         self.last = np.zeros((slots, 3), np.int64)  # the vertex written before
         self._tables(like)
 
@@ -106,14 +108,15 @@ class FaceStepper:
         groups, points = self._prefix_groups(request), request.points
         points = np.zeros((0, 3), np.float32) if points is None else np.asarray(points, np.float32)
         self._reserve(slot, request, len(points))
-        self.surfaces.begin(slot, points)
+        self.surfaces.begin(slot, points, judged=self.candidates > 1)
         self._show_points(slot, points)
         self.ids_of[slot], self.before[slot], self.written[slot] = [], NUM_KINDS, 0
         self.faces[slot], self.max_faces[slot] = 0, request.max_faces
         self.max_ids[slot] = request.max_new_tokens
         count = self.num_draws[slot] = request.max_new_tokens + 1
         self.draws = np.pad(self.draws, ((0, 0), (0, max(0, count - self.draws.shape[1])), (0, 0)))
-        self.draws[slot, :count] = uniform_numbers(request.seed, DRAWS * count).view(-1, DRAWS).numpy()
+        width = self.draws.shape[2]
+        self.draws[slot, :count] = uniform_numbers(request.seed, width * count).view(-1, width).numpy()
         if self.guards:
             self.guards[slot] = GroupGuard()
         gates = self._prefill(slot, request.condition, groups, points)
@@ -246,22 +249,43 @@ class FaceStepper:
     def _groups(self, slots: list[int]) -> np.ndarray:
         """(B, 4) what comes next in each slot."""
         index = np.asarray(slots)
-        uniform = self.draws[index, np.minimum(self.written[index], self.num_draws[index] - 1)]
+        drawn = self.draws[index, np.minimum(self.written[index], self.num_draws[index] - 1)]
+        uniform = drawn[:, : DRAWS * self.candidates].reshape(len(slots), self.candidates, DRAWS)
         if self.whole_step is not None and self.cache.native:
-            groups = self.whole_step(self, self._has_its_faces(index), uniform)
+            candidates = self.whole_step(self, self._has_its_faces(index), uniform)
             self.cache.advance(self.rows)
-            return groups
+        else:
+            candidates = self._candidates(slots, uniform)
+        return candidates[:, 0] if self.candidates == 1 else self._best_fitting(index, candidates, drawn[:, -1])
+
+    def _best_fitting(self, slots: np.ndarray, candidates: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """(B, 4) of the candidates (B, K, 4), or the end, one each: drawn with weights exp(-misfit)."""
+        asked = np.full((self.slots, *candidates.shape[1:]), -1, np.int32)
+        asked[slots] = candidates
+        misfits = self.surfaces.misfits(asked, self.sampling.end_cover)[slots].astype(np.float64)
+        cumulative = np.exp(misfits.min(1, keepdims=True) - misfits).cumsum(1)
+        chosen = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(1)
+        groups = np.tile(np.array([END, 0, 0, 0], np.int32), (len(slots), 1))
+        took = chosen < self.candidates
+        groups[took] = candidates[took, chosen[took]]
+        return groups
+
+    def _candidates(self, slots: list[int], drawn: np.ndarray) -> np.ndarray:
+        """(B, K, 4) groups that may come next in each slot, by numbers (B, K, 5)."""
+        index = np.asarray(slots)
         shown = self.surfaces.shown()
         known = Shown(*(torch.as_tensor(part[index], device=self.device) for part in shown))  # type: ignore[arg-type]
         steps = Steps(None, *known, self.normals, None, None)
         hidden = self._hidden(slots, steps)
-        uniform = torch.as_tensor(uniform, device=self.device)
-        kinds = self._kinds(slots, hidden, Shown(*(part[index] for part in shown)), uniform[:, 0])
-        groups = np.zeros((len(slots), 4), np.int32)
-        groups[:, 0] = kinds
-        writing = np.flatnonzero(kinds != END)
-        if len(writing):
-            groups[writing, 1:] = self._vertices(slots, writing, kinds, hidden, steps, uniform)
+        mine = Shown(*(part[index] for part in shown))
+        groups = np.zeros((*drawn.shape[:2], 4), np.int32)
+        for k in range(self.candidates):
+            uniform = torch.as_tensor(drawn[:, k], device=self.device)
+            kinds = self._kinds(slots, hidden, mine, uniform[:, 0])
+            groups[:, k, 0] = kinds
+            writing = np.flatnonzero(kinds != END)
+            if len(writing):
+                groups[writing, k, 1:] = self._vertices(slots, writing, kinds, hidden, steps, uniform)
         return groups
 
     def _hidden(self, slots: list[int], steps: Steps) -> Tensor:

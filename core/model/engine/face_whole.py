@@ -141,23 +141,23 @@ class WholeFaceStep:
         return self.layout.norm(states) if read else states
 
     def __call__(self, stepper: FaceStepper, enough: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """(B, 4) int32 what comes next in each running slot; the cache is left for its owner to advance.
+        """(B, K, 4) int32 candidates for what comes next in each running slot; the cache's owner is to advance it.
 
         Args:
             enough: (B,) bool, the face budget is used up.
-            uniform: (B, 5) float32, a number of each draw.
+            uniform: (B, K, 5) float32, a number of each draw.
         """
         slots = stepper.rows.host_index
         shown: Shown = stepper.surfaces.shown()
         lengths = stepper.cache.host_lengths[slots]
-        groups = np.zeros((len(slots), 4), np.int32)
+        groups, uniform = np.zeros((*uniform.shape[:2], 4), np.int32), np.ascontiguousarray(uniform)
         arrays = [slots, lengths, stepper.before, stepper.written, enough, uniform, groups]
         if self.looks is not None:
             widths = (self.decoder.config.hidden_dim, len(CHOSEN) + 3 * self.decoder.bins)
             self.looks.append(tuple(np.zeros((len(slots), width), np.float32) for width in widths))
             arrays += self.looks[-1]
         pointers = [array.ctypes.data for array in arrays] + [0, 0]
-        rows = native.structure([len(slots), self.capacity, torch.get_num_threads(), *pointers])
+        rows = native.structure([*groups.shape[:2], self.capacity, torch.get_num_threads(), *pointers])
         shapes = (shown.phase, shown.open_edges, shown.waiting, shown.gate, shown.neighbours, shown.points)
         known = native.structure([array.ctypes.data for array in (*shapes, shown.uncovered)])
         structures: Sequence[Any] = (self.structure, self.tables, known, rows, self.choice)

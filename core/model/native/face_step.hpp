@@ -53,15 +53,17 @@ struct FaceShown {
     const float* uncovered;
 };
 
-// The rows that are computed, by row; and `before` and `written` by slot.
+// The rows that are computed, by row; and `before` and `written` by slot. Of each row `candidates` groups are drawn, which
+// know nothing of each other.
 struct FaceRows {
-    int64_t rows, capacity, threads;
+    int64_t rows, candidates, capacity, threads;
     const int64_t *slots, *lengths;  // the cache's, without the new position
     const int64_t *before, *written;
     const bool* enough;    // the face budget is used up
-    const float* uniform;  // (rows, 5)
-    int32_t* groups;       // (rows, 4): what is written
-    float *hidden, *logits;  // (rows, width), and (rows, 4 + 3 * bins) kinds' and coordinates' logits; or null
+    const float* uniform;  // (rows, candidates, 5)
+    int32_t* groups;       // (rows, candidates, 4): what may be written
+    float *hidden, *logits;  // (rows, width), and (rows, 4 + 3 * bins) kinds' and first candidates' coordinates' logits;
+                             // or null
 };
 
 struct FaceChoice {
@@ -376,25 +378,27 @@ class FaceStep {
             const int64_t slot = rows_.slots[b];
             float* mine = logits.row(b);
             if (rows_.logits) std::memcpy(logits_of(b), mine, kChoices * sizeof(float));
-            int32_t& kind = rows_.groups[4 * b];
-            kind = kForced[shown_.phase[slot]];
-            if (kind >= 0) continue;
-            if (rows_.enough[b]) {
+            const int32_t forced = kForced[shown_.phase[slot]];
+            if (forced >= 0) {
+                // nothing to choose
+            } else if (rows_.enough[b]) {
                 for (int c = 0; c < kEndChoice; c++) mine[c] = -INFINITY;
             } else {
                 if (shown_.uncovered[slot] > 1 - choice_.end_cover) mine[kEndChoice] = -INFINITY;
                 for (int side = 0; side < 2 && choice_.refuse; side++)
                     if (!shown_.waiting[2 * slot + side]) mine[side] = -INFINITY;
             }
-            kind = kChosen[choose_id(choice_.sampling, mine, kChoices, rows_.uniform[kDraws * b])];
+            for (int64_t n = b * rows_.candidates; n < (b + 1) * rows_.candidates; n++)
+                rows_.groups[4 * n] =
+                    forced >= 0 ? forced : kChosen[choose_id(choice_.sampling, mine, kChoices, rows_.uniform[kDraws * n])];
         }
     }
 
     float* logits_of(int64_t b) const { return rows_.logits + b * (kChoices + 3 * d_.bins); }
 
-    // One row's vertex in the making.
+    // A candidate's vertex in the making.
     struct Writing {
-        int64_t row, slot, kind;
+        int64_t number, row, slot, kind;  // number: of the candidate
         Vertex copies[kCopies], references[kReferences];
         std::vector<Vertex> refused;
         Maps maps;
@@ -406,14 +410,14 @@ class FaceStep {
 
     void choose_vertices() {
         std::vector<Writing> writing;
-        writing.reserve(rows_.rows);
-        for (int64_t b = 0; b < rows_.rows; b++) {
-            const int64_t slot = rows_.slots[b], kind = rows_.groups[4 * b];
-            for (int c = 1; c < 4; c++) rows_.groups[4 * b + c] = 0;
+        writing.reserve(rows_.rows * rows_.candidates);
+        for (int64_t n = 0; n < rows_.rows * rows_.candidates; n++) {
+            const int64_t b = n / rows_.candidates, kind = rows_.groups[4 * n];
+            for (int c = 1; c < 4; c++) rows_.groups[4 * n + c] = 0;
             if (kind == kEnd) continue;
             writing.emplace_back();
             Writing& one = writing.back();
-            one.row = b, one.slot = slot, one.kind = kind;
+            one.number = n, one.row = b, one.slot = rows_.slots[b], one.kind = kind;
             refer(one);
             if (choice_.refuse) refuse(one);
         }
@@ -496,12 +500,12 @@ class FaceStep {
                 scores[j] = of_gate || one.refuses(vertex) ? -INFINITY : scores[j] * 0.125f;  // kPointer^-0.5
             }
             const int64_t choice = choose_id(choice_.sampling, logits.data(), 1 + kCopies + earlier,
-                                             rows_.uniform[kDraws * one.row + 1]);
+                                             rows_.uniform[kDraws * one.number + 1]);
             is_new[w] = choice == 0;
             if (is_new[w]) continue;
             const Vertex copied = choice <= kCopies ? one.copies[choice - 1]
                                                     : vertex_at(vertices + 3 * (choice - 1 - kCopies));
-            for (int axis = 0; axis < 3; axis++) rows_.groups[4 * one.row + 1 + axis] = copied[axis];
+            for (int axis = 0; axis < 3; axis++) rows_.groups[4 * one.number + 1 + axis] = copied[axis];
         }
         return is_new;
     }
@@ -523,13 +527,14 @@ class FaceStep {
                     const int32_t at = one.references[r][axis];
                     if (at >= 0 && at < d_.bins) mine[at] += weights[r];
                 }
-                if (rows_.logits) std::memcpy(logits_of(one.row) + kChoices + k * d_.bins, mine, d_.bins * sizeof(float));
+                if (rows_.logits && one.number == one.row * rows_.candidates)
+                    std::memcpy(logits_of(one.row) + kChoices + k * d_.bins, mine, d_.bins * sizeof(float));
                 if (k == 2)
                     for (const Vertex& v : one.refused)
                         if (v[kAxes[0]] == one.vertex[kAxes[0]] && v[kAxes[1]] == one.vertex[kAxes[1]])
                             mine[v[axis]] = -INFINITY;
-                const int64_t value = choose_id(choice_.sampling, mine, d_.bins, rows_.uniform[kDraws * one.row + 2 + k]);
-                rows_.groups[4 * one.row + 1 + axis] = one.vertex[axis] = int32_t(value);
+                const int64_t value = choose_id(choice_.sampling, mine, d_.bins, rows_.uniform[kDraws * one.number + 2 + k]);
+                rows_.groups[4 * one.number + 1 + axis] = one.vertex[axis] = int32_t(value);
                 if (k < 2) {
                     add(states.row(w), d_.values[k] + value * d_.width, d_.width);
                     one.maps.take(axis, value);

@@ -77,7 +77,7 @@ class SurfaceBatch:
         """What is known now, a row a surface."""
         return self._tidy(self._surfaces.shown())
 
-    def misfits(self, groups: Any) -> np.ndarray:
+    def misfits(self, groups: Any, end_cover: float = 0.0) -> np.ndarray:
         """How badly groups that may come next would fit the target's points, in nats: exp(-misfit) is a weight.
 
         A face should lie near points, cover some that no face covers, and leave fewer edges open; the end should leave
@@ -85,13 +85,13 @@ class SurfaceBatch:
 
         Args:
             groups: (B, K, 4) candidates of each surface; a kind of -1 is none.
+            end_cover: no end that is not among the candidates before this share of the points is covered.
 
         Returns:
-            (B, K + 1) float32; the last is of an end that is not among the candidates, which gets likelier the longer
+            (B, K + 1) float32; the last is of an end, if it is not among the candidates: it gets likelier the longer
             no face has covered a point. Infinite where a group may not come; 0 for a surface that is not judged.
         """
-        groups = np.asarray(groups)
-        return self._surfaces.misfits(groups.reshape(-1, 4))
+        return self._surfaces.misfits(np.asarray(groups).reshape(-1, 4), end_cover)
 
     def replay(self, groups: Any, points: Any = None) -> Shown:
         """What is known before each group (G, 4) of a whole stream, whose target has the points (N, 3), or none.
