@@ -198,3 +198,57 @@ def test_wrong_sizes_are_named():
         surfaces.begin(2)
     with pytest.raises(ValueError, match="groups have shape"):
         surfaces.feed([[0, 1, 2]])
+
+
+# ---- how well a group would fit
+
+
+def judged(count=800, bins=BINS):
+    """The first face of a flat square lies on its points; (surfaces, groups that go on)."""
+    points = np.random.default_rng(0).uniform(-0.8, 0.8, (count, 3)).astype(np.float32)
+    points[:, 1] = 2 / bins * 0.5  # the centres of a layer of cells
+    y = bins // 2
+    surfaces = SurfaceBatch(1, bins, cover=0.03)
+    surfaces.begin(0, points, judged=True)
+    for group in ([BOM, 4, y, 27], [SECOND, 4, y, 4], [THIRD, 27, y, 4]):
+        surfaces.feed([group])
+    return surfaces, y
+
+
+def test_a_face_along_the_points_fits_better_than_one_that_leaves_them():
+    surfaces, y = judged()
+    on, off, over, *_ = surfaces.misfits([[[LEFT, 27, y, 27], [LEFT, 27, y + 8, 27], [LEFT, 10, y, 4]]])[0]
+    assert on < over < off
+    assert on < 0
+
+
+def test_an_end_fits_once_all_is_covered():
+    surfaces, y = judged()
+    early = surfaces.misfits([[[END, 0, 0, 0]]])[0]
+    surfaces.feed([[LEFT, 27, y, 27]])
+    late = surfaces.misfits([[[END, 0, 0, 0]]])[0]
+    assert early[0] > 3
+    assert late[0] < early[0]
+    assert np.isinf([early[1], late[1]]).all()  # it is a candidate
+    unasked = [surfaces.misfits([[[LEFT, 4, y, 27]]])[0, -1]]
+    for _ in range(30):  # nothing new is covered
+        surfaces.feed([[LEFT, 27, y, 27]])
+        unasked.append(surfaces.misfits([[[LEFT, 4, y, 27]]])[0, -1])
+    assert unasked[-1] < unasked[0]
+
+
+def test_who_is_not_judged_has_no_misfits():
+    surfaces, y = judged()
+    surfaces.begin(0, np.zeros((5, 3), np.float32))
+    assert surfaces.misfits([[[BOM, 4, y, 4], [BOM, 0, 0, 0], [-1, 0, 0, 0]]]).tolist() == [[0, 0, np.inf, np.inf]]
+    with pytest.raises(ValueError, match="3 candidates for 2 surfaces"):
+        SurfaceBatch(2, BINS).misfits(np.zeros((3, 4), np.int32))
+
+
+def test_no_unasked_end_before_enough_is_covered_nor_within_a_first_face():
+    surfaces, y = judged()
+    group = [[[LEFT, 27, y, 27]]]
+    assert np.isfinite(surfaces.misfits(group)[0, -1])
+    assert np.isinf(surfaces.misfits(group, end_cover=0.9)[0, -1])
+    surfaces.feed([[BOM, 4, y, 4]])
+    assert np.isinf(surfaces.misfits([[[SECOND, 27, y, 27]]])[0, -1])

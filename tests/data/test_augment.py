@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from core.data.augment import AugmentConfig, augment, decimate, jitter, mirror, rotate
+from core.data.augment import AugmentConfig, augment, damage, decimate, jitter, mirror, rotate
 from core.data.mesh import Mesh
 
 PLAIN = {"use_decimate_aug": False, "use_scale_aug": False, "use_rotate_aug": False, "use_jitter_aug": False}
@@ -115,3 +115,27 @@ def test_impossible_options(options):
     (name, value), *_ = options.items()
     with pytest.raises(ValueError, match=f"{name} {value}"):
         AugmentConfig(**options)
+
+
+def test_damage_moves_and_tears_some_vertices_and_says_which(ball):
+    """What is not marked as wrong stands where it stood; each torn vertex takes one face's corner from another."""
+    shares = []
+    for seed in range(200):
+        damaged, wrong = damage(ball, np.random.default_rng(seed))
+        count = len(ball.vertices)
+        assert len(wrong) == len(damaged.vertices) >= count
+        right = np.flatnonzero(~wrong)
+        assert (right < count).all()
+        np.testing.assert_array_equal(damaged.vertices[right], ball.vertices[right])
+        changed = damaged.faces != ball.faces
+        assert changed.sum() == (wrong[count:] & np.isin(np.arange(count, len(wrong)), damaged.faces)).sum()
+        assert (damaged.faces[changed] >= count).all()
+        shares.append(wrong.mean())
+    assert min(shares) < 0.03
+    assert max(shares) > 0.1
+
+
+def test_damaged_vertices_stay_in_the_cube(box):
+    big = Mesh(box.vertices / np.abs(box.vertices).max() * np.float32(0.95), box.faces)
+    for seed in range(100):
+        assert np.abs(damage(big, np.random.default_rng(seed))[0].vertices).max() <= 0.951

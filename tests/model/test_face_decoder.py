@@ -1,6 +1,7 @@
 """The face decoder: exact likelihoods, and generation through the engine that follows the same distribution."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,14 +150,15 @@ def test_every_mesh_is_well_formed(config):
         assert len(ids) <= BUDGET
 
 
-def test_resuming_equals_going_on():
-    decoder = make(ends=False)
+@pytest.mark.parametrize("candidates", [1, 5])
+def test_resuming_equals_going_on(candidates):
+    decoder, config = make(ends=False), SamplingConfig("sample", candidates=candidates)
     for request in requests(4):
-        ((ids, _),) = run(decoder, [request]).values()
+        ((ids, _),) = run(decoder, [request], config).values()
         for cut in (10, 14, 30):
             if TOKENIZER.grammar.validate([*ids[:cut], EOS]) is None:
                 resumed = Request(request.condition, request.seed, BUDGET, np.array(ids[:cut]), points=request.points)
-                assert next(iter(run(decoder, [resumed]).values()))[0] == ids
+                assert next(iter(run(decoder, [resumed], config).values()))[0] == ids
 
 
 def test_prefixes_that_are_not_whole_are_refused():
@@ -265,3 +267,99 @@ def test_full_size_is_built_without_memory():
         model = ArAE(config.model, Tokenizer(config.tokenizer).vocab_size)
     assert sum(p.numel() for p in model.parameters()) == 735_421_762
     assert isinstance(model.mesh_decoder, FaceDecoder)
+
+
+def test_wrong_vertices_are_not_learned_where_they_are_made(nano):
+    """Their nats and their gradients are nothing; copies of them count, and so does all else."""
+    model, batch = nano
+    ids = batch.ids[0, 1 : int((batch.ids[0] > 0).sum()) - 1].numpy()
+    sizes, bins = model.config.steps, model.mesh_decoder.bins
+    plain = mesh_steps(ids, batch.points[0].numpy(), sizes, bins)
+    vertices = plain.groups[:-1, 1:]
+    wrong = vertices[[2, 5]]
+    damaged = mesh_steps(ids, batch.points[0].numpy(), sizes, bins, wrong)
+    first = [int((vertices == v).all(1).argmax()) for v in wrong]
+    assert np.flatnonzero(~damaged.learned).tolist() == sorted(set(first))
+    model.eval()
+    with torch.no_grad():
+        of_plain, of_damaged = (
+            model.mesh_decoder(
+                model.condition(model.encode(batch.points[:1]), batch.num_faces[:1]),
+                join_steps([steps]),
+                batch.points[:1],
+            )
+            for steps in (plain, damaged)
+        )
+    kept = torch.from_numpy(damaged.learned[:-1])
+    assert torch.equal(of_plain.vertex[kept], of_damaged.vertex[kept])
+    assert (of_damaged.vertex[~kept] == 0).all()
+    assert (of_plain.vertex[~kept] > 0).all()
+    assert torch.equal(of_plain.kind, of_damaged.kind)
+
+
+def test_damage_is_for_training_meshes_only():
+    def dataset(train, damaged):
+        config = ARAE_NANO_FACE.data
+        config = replace(config, augment=replace(config.augment, use_damage_aug=damaged))
+        sizes = {"point_num": 64, "max_seq_length": 512, "steps": ARAE_NANO_FACE.model.steps}
+        shapes = ShapesSource(0, 40, progress=False)
+        return MeshDataset(shapes, Tokenizer(ARAE_NANO_FACE.tokenizer), config, train=train, **sizes)
+
+    def wrong(samples):
+        return [int((~samples[(1, k)].steps.learned).sum()) for k in range(len(samples))]
+
+    assert not any(wrong(dataset(True, False)))
+    assert not any(wrong(dataset(False, True)))
+    counts = np.array(wrong(dataset(True, True)))
+    assert 0.25 < (counts > 0).mean() < 0.6  # half of them, but for those that get too long or have nothing chosen
+    assert counts.max() > 1
+
+
+GUIDED = SamplingConfig("sample", candidates=5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_guided_batches_equal_their_singles(masked):
+    decoder, asked = make(), requests(6)
+    singles = {}
+    for request in asked:
+        singles |= run(decoder, [request], GUIDED)
+    made = run(decoder, asked, GUIDED, slots=3, masked=masked)
+    assert made == singles
+    assert made != run(decoder, asked, SAMPLE, slots=3)
+
+
+def test_guidance_needs_points_and_chance():
+    """Greedy decoding has but one candidate, and without points each of several is as good."""
+    decoder = make()
+    greedy = SamplingConfig("greedy", candidates=5)
+    assert run(decoder, requests(3), greedy) == run(decoder, requests(3), GREEDY)
+    blind = run(decoder, requests(40, points=False), GUIDED, slots=8)
+    plain = run(decoder, requests(40, points=False), SAMPLE, slots=8)
+    lengths = [np.mean([len(ids) for ids, _ in made.values()]) for made in (blind, plain)]
+    assert lengths[0] == pytest.approx(lengths[1], rel=0.4)
+
+
+def test_guided_meshes_keep_to_their_limits():
+    decoder = make()
+    config = SamplingConfig("sample", candidates=5, end_cover=1.0)
+    for _, ending in run(decoder, requests(5), config, slots=5).values():
+        assert ending == "tokens"  # random faces never cover all points
+    for ids, ending in run(decoder, requests(5, max_faces=6), GUIDED, slots=5).values():
+        assert ending in ("faces", "eos")
+        assert len(TOKENIZER.decode(np.array(ids))[1]) <= 6
+
+
+def test_guided_faces_lie_nearer_to_the_points():
+    """A random decoder makes faces anywhere: of sixteen, those along the points are taken."""
+    decoder = make(bins=32, ends=False)
+    plane = np.random.default_rng(0).uniform(-0.9, 0.9, (600, 3)).astype(np.float32)
+    plane[:, 1] = 0
+    tokenizer = Tokenizer(TokenizerConfig(discrete_bins=32))
+    away = []
+    for config in (SAMPLE, SamplingConfig("sample", candidates=16)):
+        rows = torch.randn(8, COND, DIM, generator=torch.Generator().manual_seed(7))
+        asked = (Request(row, k, BUDGET, points=plane, key=k) for k, row in enumerate(rows))
+        vertices = [tokenizer.decode(made.ids)[0] for _, made in Engine(decoder, tokenizer, config, 8).run(asked)]
+        away.append(np.abs(np.concatenate(vertices)[:, 1]).mean())
+    assert away[1] < 0.6 * away[0]

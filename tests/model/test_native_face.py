@@ -23,6 +23,7 @@ CONFIGS = {
     "sample": SAMPLE,
     "refusing": REFUSING,
     "covering": SamplingConfig("sample", end_cover=0.3),
+    "guided": SamplingConfig("sample", candidates=4, refuse_faces=True),
     "filtered": SamplingConfig("sample", top_k=6, temperature=1.3, top_p=0.9, min_p=0.05),
 }
 
