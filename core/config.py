@@ -88,7 +88,7 @@ ARAE_TINY = Config(
     train=TrainConfig(
         batch_size=12, batch_tokens=8192, lr=1.5e-3, weight_decay=0.05, warmup_ratio=0.02, num_epochs=100
     ),
-    test=InferConfig(test_num_face=(400,), sampling=SamplingConfig(refuse_faces=True, candidates=16)),
+    test=InferConfig(test_num_face=(400,), sampling=SamplingConfig(refuse_faces=True, candidates=128, top_k=50)),
 )
 
 # ArAE-tiny's sizes with the token decoder, to compare with.

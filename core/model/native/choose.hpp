@@ -14,46 +14,61 @@ struct Sampling {
 
 namespace {
 
-// logits (count): minus infinity where an id may not come.
-inline int64_t choose_id(const Sampling& how, const float* logits, int64_t count, float uniform) {
-    if (how.greedy) return std::max_element(logits, logits + count) - logits;
+// What may be chosen, and how likely each is: of one set of logits for as many draws as are wanted.
+class Choice {
+  public:
+    // logits (count): minus infinity where an id may not come.
+    void prepare(const Sampling& how, const float* logits, int64_t count) {
+        if (how.greedy) {
+            entries_.assign(1, {1.0f, std::max_element(logits, logits + count) - logits});
+            cumulative_.assign(1, total_ = 1);
+            return;
+        }
+        entries_.resize(count);
+        for (int64_t i = 0; i < count; i++) entries_[i] = {logits[i], i};
+        const int64_t k = std::min(how.top_k, count);
+        const auto larger = [](const Entry& a, const Entry& b) { return a.first > b.first; };
+        // torch's topk: which of equal logits comes first depends on the algorithm.
+        if (k * 64 <= count) {
+            std::partial_sort(entries_.begin(), entries_.begin() + k, entries_.end(), larger);
+        } else {
+            std::nth_element(entries_.begin(), entries_.begin() + k - 1, entries_.end(), larger);
+            std::sort(entries_.begin(), entries_.begin() + k - 1, larger);
+        }
+        const float temperature = float(how.temperature), top = entries_[0].first / temperature;
+        float sum = 0;
+        for (int64_t i = 0; i < k; i++) {
+            entries_[i].first = std::exp(entries_[i].first / temperature - top);
+            sum += entries_[i].first;
+        }
+        double so_far = 0;
+        cumulative_.resize(k);
+        for (int64_t i = 0; i < k; i++) cumulative_[i] = float(so_far += entries_[i].first /= sum);
+        total_ = cumulative_[k - 1];
+        if (how.min_p > 0) {
+            int64_t kept = 0;
+            while (kept < k && entries_[kept].first >= float(how.min_p) * entries_[0].first) kept++;
+            total_ = cumulative_[kept - 1];
+        }
+        if (how.top_p < 1) {
+            int64_t kept = 0;
+            while (kept < k && cumulative_[kept] < float(how.top_p) * cumulative_[k - 1]) kept++;
+            total_ = std::min(total_, cumulative_[std::min(kept, k - 1)]);
+        }
+    }
+
+    int64_t draw(float uniform) const {
+        const int64_t k = int64_t(cumulative_.size());
+        int64_t passed = 0;
+        while (passed < k && cumulative_[passed] <= uniform * total_ && cumulative_[passed] < total_) passed++;
+        return entries_[std::min(passed, k - 1)].second;
+    }
+
+  private:
     using Entry = std::pair<float, int64_t>;
-    thread_local std::vector<Entry> entries;
-    thread_local std::vector<float> cumulative;
-    entries.resize(count);
-    for (int64_t i = 0; i < count; i++) entries[i] = {logits[i], i};
-    const int64_t k = std::min(how.top_k, count);
-    const auto larger = [](const Entry& a, const Entry& b) { return a.first > b.first; };
-    // torch's topk: which of equal logits comes first depends on the algorithm.
-    if (k * 64 <= count) {
-        std::partial_sort(entries.begin(), entries.begin() + k, entries.end(), larger);
-    } else {
-        std::nth_element(entries.begin(), entries.begin() + k - 1, entries.end(), larger);
-        std::sort(entries.begin(), entries.begin() + k - 1, larger);
-    }
-    const float temperature = float(how.temperature), top = entries[0].first / temperature;
-    float sum = 0;
-    for (int64_t i = 0; i < k; i++) {
-        entries[i].first = std::exp(entries[i].first / temperature - top);
-        sum += entries[i].first;
-    }
-    double so_far = 0;
-    cumulative.resize(k);
-    for (int64_t i = 0; i < k; i++) cumulative[i] = float(so_far += entries[i].first /= sum);
-    float total = cumulative[k - 1];
-    if (how.min_p > 0) {
-        int64_t kept = 0;
-        while (kept < k && entries[kept].first >= float(how.min_p) * entries[0].first) kept++;
-        total = cumulative[kept - 1];
-    }
-    if (how.top_p < 1) {
-        int64_t kept = 0;
-        while (kept < k && cumulative[kept] < float(how.top_p) * cumulative[k - 1]) kept++;
-        total = std::min(total, cumulative[std::min(kept, k - 1)]);
-    }
-    int64_t passed = 0;
-    while (passed < k && cumulative[passed] <= uniform * total && cumulative[passed] < total) passed++;
-    return entries[std::min(passed, k - 1)].second;
-}
+    std::vector<Entry> entries_;     // the likeliest first
+    std::vector<float> cumulative_;  // of as many as may be drawn
+    float total_ = 0;
+};
 
 }  // namespace

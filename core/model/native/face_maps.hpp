@@ -97,12 +97,14 @@ class Maps {
         plain_.begin(near, inputs.fading, inputs.bins);
         cloud_.begin(cloud, inputs.fading, inputs.bins);
         equal_.assign(inputs.earlier, 1);
-        maps_.resize(kNumMaps[2] * inputs.bins);
     }
 
     // logits (bins) += the maps of the k-th coordinate, by their weights.
     void add(int k, int axis, const float* weights, float* logits) {
         const int64_t bins = inputs_.bins;
+        thread_local std::vector<float> scratch;  // no part of what a copy of this copies
+        scratch.resize(kNumMaps[2] * bins);
+        maps_ = scratch.data();
         for (int64_t i = 0; i < bins; i++) map(0)[i] = inputs_.used[axis * bins + i];
         flip(0, 1);
         std::memcpy(map(2), inputs_.density + axis * bins, bins * sizeof(float));
@@ -135,7 +137,7 @@ class Maps {
     }
 
   private:
-    float* map(int m) { return maps_.data() + m * inputs_.bins; }
+    float* map(int m) { return maps_ + m * inputs_.bins; }
 
     void flip(int from, int to) {
         for (int64_t i = 0; i < inputs_.bins; i++) map(to)[i] = map(from)[inputs_.bins - 1 - i];
@@ -162,7 +164,7 @@ class Maps {
     MapInputs inputs_{};
     Planes near_, plain_, cloud_;
     std::vector<char> equal_;
-    std::vector<float> maps_;
+    float* maps_ = nullptr;  // while `add` runs
 };
 
 }  // namespace

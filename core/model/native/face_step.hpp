@@ -2,6 +2,8 @@
 // are those of core/model/face_input.py, face_decoder.py (FaceLayer) and face_head.py.
 #pragma once
 
+#include <map>
+
 #include "attend.hpp"
 #include "choose.hpp"
 #include "face_maps.hpp"
@@ -388,48 +390,42 @@ class FaceStep {
                 for (int side = 0; side < 2 && choice_.refuse; side++)
                     if (!shown_.waiting[2 * slot + side]) mine[side] = -INFINITY;
             }
+            if (forced < 0) drawn_.prepare(choice_.sampling, mine, kChoices);
             for (int64_t n = b * rows_.candidates; n < (b + 1) * rows_.candidates; n++)
-                rows_.groups[4 * n] =
-                    forced >= 0 ? forced : kChosen[choose_id(choice_.sampling, mine, kChoices, rows_.uniform[kDraws * n])];
+                rows_.groups[4 * n] = forced >= 0 ? forced : kChosen[drawn_.draw(rows_.uniform[kDraws * n])];
         }
     }
 
     float* logits_of(int64_t b) const { return rows_.logits + b * (kChoices + 3 * d_.bins); }
 
-    // A candidate's vertex in the making.
+    // A vertex in the making, for all candidates of a row that have come to the same so far: what follows is computed once.
     struct Writing {
-        int64_t number, row, slot, kind;  // number: of the candidate
+        std::vector<int64_t> numbers;  // of the candidates, ascending
+        int64_t row, slot, kind;
         Vertex copies[kCopies], references[kReferences];
         std::vector<Vertex> refused;
         Maps maps;
-        std::vector<float> near;  // places and normals of the points about the edge, and their cells
-        std::vector<int32_t> near_cells;
         int32_t vertex[3];
         bool refuses(const Vertex& v) const { return std::find(refused.begin(), refused.end(), v) != refused.end(); }
     };
 
+    // The points about the edge that a Writing's maps look at.
+    struct Near {
+        std::vector<float> places;  // and normals
+        std::vector<int32_t> cells;
+    };
+
     void choose_vertices() {
-        std::vector<Writing> writing;
-        writing.reserve(rows_.rows * rows_.candidates);
-        for (int64_t n = 0; n < rows_.rows * rows_.candidates; n++) {
-            const int64_t b = n / rows_.candidates, kind = rows_.groups[4 * n];
-            for (int c = 1; c < 4; c++) rows_.groups[4 * n + c] = 0;
-            if (kind == kEnd) continue;
-            writing.emplace_back();
-            Writing& one = writing.back();
-            one.number = n, one.row = b, one.slot = rows_.slots[b], one.kind = kind;
-            refer(one);
-            if (choice_.refuse) refuse(one);
-        }
-        Matrix states(writing.size(), d_.width);
+        std::vector<Writing> writing = by_kind();
+        Matrix states(int64_t(writing.size()), d_.width);
         for (size_t w = 0; w < writing.size(); w++) {
             std::memcpy(states.row(w), states_.row(writing[w].row), d_.width * sizeof(float));
             add(states.row(w), d_.written_kinds + writing[w].kind * d_.width, d_.width);
         }
-        const std::vector<char> is_new = choose_which(writing, states);
+        choose_which(writing, states);
         size_t kept = 0;
         for (size_t w = 0; w < writing.size(); w++) {
-            if (!is_new[w]) continue;
+            if (writing[w].numbers.empty()) continue;
             if (kept != w) {
                 writing[kept] = std::move(writing[w]);
                 std::memcpy(states.row(kept), states.row(w), d_.width * sizeof(float));
@@ -437,7 +433,30 @@ class FaceStep {
             kept++;
         }
         writing.resize(kept);
-        if (kept) choose_coordinates(writing, states);
+        if (kept) choose_coordinates(std::move(writing), std::move(states));
+    }
+
+    std::vector<Writing> by_kind() {
+        std::vector<Writing> writing;
+        for (int64_t b = 0; b < rows_.rows; b++) {
+            int64_t of_kind[kKinds];
+            std::fill(of_kind, of_kind + kKinds, -1);
+            for (int64_t n = b * rows_.candidates; n < (b + 1) * rows_.candidates; n++) {
+                const int64_t kind = rows_.groups[4 * n];
+                for (int c = 1; c < 4; c++) rows_.groups[4 * n + c] = 0;
+                if (kind == kEnd) continue;
+                if (of_kind[kind] < 0) {
+                    of_kind[kind] = int64_t(writing.size());
+                    writing.emplace_back();
+                    Writing& one = writing.back();
+                    one.row = b, one.slot = rows_.slots[b], one.kind = kind;
+                    refer(one);
+                    if (choice_.refuse) refuse(one);
+                }
+                writing[of_kind[kind]].numbers.push_back(n);
+            }
+        }
+        return writing;
     }
 
     // `_copies` and `_references` there.
@@ -473,18 +492,17 @@ class FaceStep {
         }
     }
 
-    // Who writes a new vertex; the others' are copied.
-    std::vector<char> choose_which(const std::vector<Writing>& writing, Matrix& states) const {
+    // The vertices that are copied; the numbers that write a new one stay.
+    void choose_which(std::vector<Writing>& writing, Matrix& states) {
         const int64_t count = int64_t(writing.size());
         Matrix hidden(count, d_.copy1.out), near(count, 1 + kCopies), queries(count, kPointer);
         states.apply_to(d_.copy1, count, hidden);
         hidden.map(gelu);
         hidden.apply_to(d_.copy2, count, near);
         states.apply_to(d_.query, count, queries);
-        std::vector<char> is_new(count);
         std::vector<float> logits;
         for (int64_t w = 0; w < count; w++) {
-            const Writing& one = writing[w];
+            Writing& one = writing[w];
             const int64_t earlier = rows_.written[one.slot], *vertices = vertices_of(one.slot);
             logits.resize(1 + kCopies + earlier + kLanes);
             std::memcpy(logits.data(), near.row(w), (1 + kCopies) * sizeof(float));
@@ -499,73 +517,102 @@ class FaceStep {
                 for (int v = 0; v < 3; v++) of_gate |= !first_vertex && vertex == seen(one.slot, v);
                 scores[j] = of_gate || one.refuses(vertex) ? -INFINITY : scores[j] * 0.125f;  // kPointer^-0.5
             }
-            const int64_t choice = choose_id(choice_.sampling, logits.data(), 1 + kCopies + earlier,
-                                             rows_.uniform[kDraws * one.number + 1]);
-            is_new[w] = choice == 0;
-            if (is_new[w]) continue;
-            const Vertex copied = choice <= kCopies ? one.copies[choice - 1]
-                                                    : vertex_at(vertices + 3 * (choice - 1 - kCopies));
-            for (int axis = 0; axis < 3; axis++) rows_.groups[4 * one.number + 1 + axis] = copied[axis];
+            drawn_.prepare(choice_.sampling, logits.data(), 1 + kCopies + earlier);
+            std::vector<int64_t> anew;
+            for (int64_t number : one.numbers) {
+                const int64_t choice = drawn_.draw(rows_.uniform[kDraws * number + 1]);
+                if (choice == 0) {
+                    anew.push_back(number);
+                    continue;
+                }
+                const Vertex copied = choice <= kCopies ? one.copies[choice - 1]
+                                                        : vertex_at(vertices + 3 * (choice - 1 - kCopies));
+                for (int axis = 0; axis < 3; axis++) rows_.groups[4 * number + 1 + axis] = copied[axis];
+            }
+            one.numbers = std::move(anew);
         }
-        return is_new;
     }
 
-    void choose_coordinates(std::vector<Writing>& writing, Matrix& states) {
-        const int64_t count = int64_t(writing.size());
-        for (Writing& one : writing) begin_maps(one);
+    void choose_coordinates(std::vector<Writing> writing, Matrix states) {
+        std::vector<Near> near(writing.size());
+        for (size_t w = 0; w < writing.size(); w++) begin_maps(writing[w], near[w]);
         for (int k = 0; k < 3; k++) {
             const int axis = kAxes[k];
+            const int64_t count = int64_t(writing.size());
             Matrix hidden(count, d_.coordinate1[k].out), logits(count, d_.coordinate2[k].out);
             states.apply_to(d_.coordinate1[k], count, hidden);
             hidden.map(gelu);
             hidden.apply_to(d_.coordinate2[k], count, logits);
+            std::vector<Writing> next;
+            std::vector<int64_t> before;  // which of `writing` each of the next comes from
             for (int64_t w = 0; w < count; w++) {
                 Writing& one = writing[w];
-                float *mine = logits.row(w), *weights = mine + d_.bins;
-                one.maps.add(k, axis, weights + kReferences, mine);
-                for (int r = 0; r < kReferences; r++) {
-                    const int32_t at = one.references[r][axis];
-                    if (at >= 0 && at < d_.bins) mine[at] += weights[r];
+                float* mine = logits.row(w);
+                weigh_in(one, k, mine);
+                drawn_.prepare(choice_.sampling, mine, d_.bins);
+                std::map<int64_t, std::vector<int64_t>> numbers;  // by value
+                for (int64_t number : one.numbers) {
+                    const int64_t value = drawn_.draw(rows_.uniform[kDraws * number + 2 + k]);
+                    rows_.groups[4 * number + 1 + axis] = int32_t(value);
+                    if (k < 2) numbers[value].push_back(number);
                 }
-                if (rows_.logits && one.number == one.row * rows_.candidates)
-                    std::memcpy(logits_of(one.row) + kChoices + k * d_.bins, mine, d_.bins * sizeof(float));
-                if (k == 2)
-                    for (const Vertex& v : one.refused)
-                        if (v[kAxes[0]] == one.vertex[kAxes[0]] && v[kAxes[1]] == one.vertex[kAxes[1]])
-                            mine[v[axis]] = -INFINITY;
-                const int64_t value = choose_id(choice_.sampling, mine, d_.bins, rows_.uniform[kDraws * one.number + 2 + k]);
-                rows_.groups[4 * one.number + 1 + axis] = one.vertex[axis] = int32_t(value);
-                if (k < 2) {
-                    add(states.row(w), d_.values[k] + value * d_.width, d_.width);
-                    one.maps.take(axis, value);
+                for (auto each = numbers.begin(); each != numbers.end(); ++each) {
+                    next.push_back(std::next(each) == numbers.end() ? std::move(one) : one);
+                    next.back().numbers = std::move(each->second);
+                    next.back().vertex[axis] = int32_t(each->first);
+                    next.back().maps.take(axis, each->first);
+                    before.push_back(w);
                 }
             }
+            if (k == 2) return;
+            Matrix continued(int64_t(next.size()), d_.width);
+            for (size_t w = 0; w < next.size(); w++) {
+                std::memcpy(continued.row(w), states.row(before[w]), d_.width * sizeof(float));
+                add(continued.row(w), d_.values[k] + next[w].vertex[axis] * d_.width, d_.width);
+            }
+            writing = std::move(next), states = std::move(continued);
         }
     }
 
-    void begin_maps(Writing& one) const {
+    // The head's row for the k-th coordinate -> its logits: references and maps added, and what is refused left out.
+    void weigh_in(Writing& one, int k, float* logits) const {
+        const int axis = kAxes[k];
+        const float* weights = logits + d_.bins;
+        one.maps.add(k, axis, weights + kReferences, logits);
+        for (int r = 0; r < kReferences; r++) {
+            const int32_t at = one.references[r][axis];
+            if (at >= 0 && at < d_.bins) logits[at] += weights[r];
+        }
+        if (rows_.logits && one.numbers.front() == one.row * rows_.candidates)
+            std::memcpy(logits_of(one.row) + kChoices + k * d_.bins, logits, d_.bins * sizeof(float));
+        for (const Vertex& v : one.refused)
+            if (k == 2 && v[kAxes[0]] == one.vertex[kAxes[0]] && v[kAxes[1]] == one.vertex[kAxes[1]])
+                logits[v[axis]] = -INFINITY;
+    }
+
+    void begin_maps(Writing& one, Near& near) const {
         const int64_t room = tables_.point_room, first = one.slot * 3 * room, stride = rounded(d_.near);
         const PointTable cloud = {tables_.counts[one.slot], room, tables_.places + first, tables_.normals + first,
                                   tables_.cells + first};
-        one.near.assign(6 * stride, 0);
-        one.near_cells.assign(3 * stride, 0);
+        near.places.assign(6 * stride, 0);
+        near.cells.assign(3 * stride, 0);
         const int32_t* points = shown_.points + one.slot * (2 * d_.near + d_.spread) + (one.kind == kRight ? d_.near : 0);
         int64_t present = 0;
         for (int64_t i = 0; i < d_.near; i++) {
             if (points[i] < 0) continue;
             for (int axis = 0; axis < 3; axis++) {
                 const int64_t from = axis * room + points[i], to = axis * stride + present;
-                one.near[to] = cloud.places[from];
-                one.near[3 * stride + to] = cloud.normals[from];
-                one.near_cells[to] = cloud.cells[from];
+                near.places[to] = cloud.places[from];
+                near.places[3 * stride + to] = cloud.normals[from];
+                near.cells[to] = cloud.cells[from];
             }
             present++;
         }
-        const PointTable near = {present, stride, one.near.data(), one.near.data() + 3 * stride, one.near_cells.data()};
+        const PointTable nearest = {present, stride, near.places.data(), near.places.data() + 3 * stride, near.cells.data()};
         const int64_t bins = 3 * d_.bins;
         one.maps.begin({d_.bins, tables_.used + one.slot * bins, tables_.density + one.slot * bins, vertices_of(one.slot),
                         rows_.written[one.slot], d_.fading},
-                       near, cloud);
+                       nearest, cloud);
     }
 
     const FaceDecoder& d_;
@@ -574,6 +621,7 @@ class FaceStep {
     const FaceRows& rows_;
     const FaceChoice& choice_;
     Matrix states_;
+    Choice drawn_;
 };
 
 }  // namespace

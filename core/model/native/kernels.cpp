@@ -54,5 +54,9 @@ FACE_PREFILL(face_prefill_bfloat16, BFloat16)
 // An id of each row of logits (rows, count), whose draws are uniform (rows).
 extern "C" void choose_ids(const Sampling* how, const float* logits, int64_t rows, int64_t count, const float* uniform,
                            int64_t* ids) {
-    for (int64_t b = 0; b < rows; b++) ids[b] = choose_id(*how, logits + b * count, count, uniform[b]);
+    Choice choice;
+    for (int64_t b = 0; b < rows; b++) {
+        choice.prepare(*how, logits + b * count, count);
+        ids[b] = choice.draw(uniform[b]);
+    }
 }
