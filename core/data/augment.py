@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.data.finish import drop_degenerate, drop_duplicates, drop_unused_vertices, flip_faces
+from core.data.finish import drop_degenerate, drop_duplicates, drop_unused_vertices
 from core.data.mesh import Mesh, normalize
+from core.data.orient import flip_faces
 
 EVAL_BOUND = 0.95
 TRAIN_BOUNDS = (0.75, 0.95)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data.mesh import Mesh, cross, lengths, unique_rows
+from core.data.orient import orient
 
 VERTEX_STEPS = ("merge_vertices", "drop_unused_vertices")  # what these remove is vertices
 
@@ -130,59 +131,6 @@ def vertex_components(mesh: Mesh) -> np.ndarray:
     count = len(mesh.vertices)
     graph = coo_array((np.ones(len(starts), np.int8), (starts, ends)), shape=(count, count))
     return connected_components(graph, directed=False)[1]
-
-
-def orient(mesh: Mesh) -> Mesh:
-    """Neighbouring faces the same way round, and each component outward (positive volume seen from its own centre).
-
-    Works on any mesh: edges of one or of more than two faces join nothing, a surface with one side (Moebius) stays.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    faces = mesh.faces
-    count = len(faces)
-    if count == 0:
-        return mesh
-    left, right, agree = _shared_edges(faces)
-    # Every face has two nodes, as it is (f) and flipped (f + count); an edge joins those that go together.
-    other = np.where(agree, right, right + count)
-    mirror = np.where(agree, right + count, right)
-    rows, columns = np.concatenate([left, left + count]), np.concatenate([other, mirror])
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(2 * count, 2 * count))
-    _, label = connected_components(graph, directed=False)
-    side, flipped = label[:count], label[count:]
-    component = np.minimum(side, flipped)
-    flip = flipped < side  # the flipped node is with the component's first face as it is; never for one-sided surfaces
-    volumes = _signed_volumes(mesh, component)
-    volume = np.bincount(component, weights=np.where(flip, -volumes, volumes))
-    inward = volume < -1e-6 * np.bincount(component, weights=np.abs(volumes))  # flat ones stay: their sign is rounding
-    return Mesh(mesh.vertices, flip_faces(faces, flip ^ inward[component]))
-
-
-def flip_faces(faces: np.ndarray, flip: np.ndarray | bool = True) -> np.ndarray:
-    """The faces with those of the mask `flip` (F,) turned over; the first vertex stays first."""
-    return np.where(np.reshape(flip, (-1, 1)), faces[:, [0, 2, 1]], faces)
-
-
-def _shared_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edges of exactly two faces: (E,) one face, (E,) the other, (E,) whether these run along it in opposite ways."""
-    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)  # (3F, 2), face = row // 3
-    forward = edges[:, 0] < edges[:, 1]
-    _, label = unique_rows(np.sort(edges, axis=1))
-    order = np.argsort(label, kind="stable")
-    starts = np.flatnonzero(np.bincount(label)[label[order]] == 2)[::2]
-    one, two = order[starts], order[starts + 1]
-    return one // 3, two // 3, forward[one] != forward[two]
-
-
-def _signed_volumes(mesh: Mesh, component: np.ndarray) -> np.ndarray:
-    """(F,) six times the volume of each face's tetrahedron to the mean of its component's face centres."""
-    corners = mesh.vertices[mesh.faces].astype(np.float64)  # (F, 3, 3)
-    faces_in = np.maximum(np.bincount(component), 1)
-    centers = [np.bincount(component, weights=corners[:, :, axis].mean(axis=1)) / faces_in for axis in range(3)]
-    a, b, c = (corners - np.stack(centers, axis=1)[component][:, None]).transpose(1, 0, 2)
-    return np.einsum("fi,fi->f", a, cross(b, c))
 
 
 def count_holes(mesh: Mesh) -> int:

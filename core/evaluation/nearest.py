@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data.augment import rotate
-from core.data.finish import flip_faces
 from core.data.mesh import Mesh, normalize, sample_surface
 from core.data.metrics import chamfer_distance
+from core.data.orient import flip_faces
 from core.data.sources import MeshSource
 from core.evaluation.distances import Figures, chamfer
 from core.evaluation.surface import Surface, content_seed

@@ -222,6 +222,33 @@ def test_a_face_along_the_points_fits_better_than_one_that_leaves_them():
     assert on < 0
 
 
+def test_a_face_through_another_or_third_at_an_edge_fits_worse():
+    wall = [[BOM, 10, 16, 10], [SECOND, 20, 16, 10], [THIRD, 15, 26, 10]]  # in the plane z = 10
+    apart = [[BOM, 10, 2, 28], [SECOND, 20, 2, 28], [THIRD, 15, 2, 30]]
+    x, z = np.meshgrid(np.arange(8, 22, 0.25), np.arange(2, 27, 0.25))
+    points = np.stack([x, np.full_like(x, 19), z], axis=-1).reshape(-1, 3)  # all about the edge at z = 14 ...
+    points = points[np.abs(points[:, 2] - 10) > 1.5]  # ... but what the wall would cover
+    points = ((points + 0.5) / BINS * 2 - 1).astype(np.float32)
+    surfaces = SurfaceBatch(1, BINS, cover=0.03)
+
+    def misfits(groups, candidates):
+        surfaces.begin(0, points, judged=True)
+        for group in groups:
+            surfaces.feed([group])
+        return surfaces.misfits([candidates])[0, :-1]
+
+    edge = [[BOM, 14, 19, 14], [SECOND, 16, 19, 14]]
+    before_touching_through = [[THIRD, 15, 19, 18], [THIRD, 15, 19, 10], [THIRD, 15, 19, 6]]
+    more = misfits(wall + edge, before_touching_through) - misfits(apart + edge, before_touching_through)
+    assert more[:2] == pytest.approx([0, 0], abs=1e-3)
+    assert more[2] > 5
+    # An edge that has two faces, and one that has one.
+    shared = [[BOM, 14, 19, 14], [SECOND, 16, 19, 14], [THIRD, 15, 19, 18]]
+    third = misfits([*shared, *edge, [THIRD, 15, 21, 14], *edge], before_touching_through[-1:])
+    second = misfits([*shared, *apart, *edge], before_touching_through[-1:])
+    assert third - second > 5
+
+
 def test_an_end_fits_once_all_is_covered():
     surfaces, y = judged()
     early = surfaces.misfits([[[END, 0, 0, 0]]])[0]

@@ -11,10 +11,9 @@ from core.data.finish import (
     drop_small_components,
     finish,
     finish_counting,
-    flip_faces,
-    orient,
 )
 from core.data.mesh import Mesh
+from core.data.orient import flip_faces, orient
 
 EMPTY = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
 
@@ -86,6 +85,23 @@ def test_orient_leaves_what_has_no_inside(box):
     nearer, farther = (k + 1) % n + n * (k == n - 1), (k + 1) % n + n * (k != n - 1)
     faces = np.concatenate([np.stack([k, nearer, k + n], 1), np.stack([nearer, farther, k + n], 1)]).astype(np.int32)
     np.testing.assert_array_equal(orient(Mesh(vertices, faces)).faces, faces)
+
+
+def test_open_pieces_face_away_from_what_they_enclose(box, ball):
+    walls = soup(box)  # twelve pieces of one flat face each: none has a volume of its own
+    for faces in (walls.faces, flip_faces(walls.faces), flip_faces(walls.faces, np.arange(12) % 2 == 0)):
+        np.testing.assert_array_equal(orient(Mesh(walls.vertices, faces)).faces, walls.faces)
+    # A ball in four caps, of which one is missing.
+    centers = ball.vertices[ball.faces].mean(axis=1)
+    cap = (centers[:, 0] > 0) * 2 + (centers[:, 2] > 0)
+    caps = [Mesh(ball.vertices, ball.faces[cap == k]) for k in range(3)]
+    for turned in (True, False):
+        apart = np.concatenate(
+            [flip_faces(caps[0].faces), caps[1].faces + 162, flip_faces(caps[2].faces, turned) + 324]
+        )
+        mesh = orient(Mesh(np.tile(ball.vertices, (3, 1)), apart))
+        expected = np.concatenate([c.faces + 162 * k for k, c in enumerate(caps)])
+        np.testing.assert_array_equal(mesh.faces, expected)
 
 
 def test_finish_of_nothing_is_nothing():

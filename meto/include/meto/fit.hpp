@@ -1,9 +1,9 @@
 // How badly a vertex group that may come next fits the points of the target's surface and the unfinished mesh: what
 // guided sampling weighs its candidates by. In nats, so that exp(-misfit) is a weight.
 //
-// A face should lie where points are, over points that no face of its direction covers yet, be no sliver, and close what
-// is open. Where nothing of that is to be had any more, a new sub-mesh is not to be begun again and again, but the mesh
-// to end. The constants were chosen on meshes that were neither trained on nor are reported on (docs/decoders.md).
+// A face should lie where points are, over points that no face of its direction covers yet, be no sliver, close what is
+// open, and neither pass through others nor be the third at an edge. Where nothing of that is to be had any more, a new
+// sub-mesh is not to be begun again and again, but the mesh to end. The constants were chosen on meshes that were neither trained on nor are reported on (docs/decoders.md).
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,13 @@
 #include "meto/point.hpp"
 
 namespace meto {
+
+// What a face would do to the surface so far.
+struct Torn {
+    int opened;   // by how much it changes the number of open half edges: -3 to 3
+    int crowded;  // edges that have two faces already
+    int crossed;  // faces that it passes through
+};
 
 class Fit {
   public:
@@ -28,9 +35,8 @@ class Fit {
     }
     std::size_t size() const { return x_.size(); }
 
-    // The face a, b, c, which changes the number of open half edges by `opened` (-3 to 3).
-    double face(Point a, Point b, Point c, int opened) const {
-        const double open = 0.7 * opened;
+    double face(Point a, Point b, Point c, Torn torn) const {
+        const double open = 0.7 * torn.opened + 4 * torn.crowded + 4 * std::log1p(torn.crossed);
         const Patch patch = over(a, b, c);
         if (patch.area <= 0) return sharpness * (open + 2 - std::log(nothing_new));
         double excess = 0, away = 0;

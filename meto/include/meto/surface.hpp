@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "meto/backend.hpp"
+#include "meto/built.hpp"
 #include "meto/fit.hpp"
 #include "meto/point.hpp"
 #include "meto/quantise.hpp"
@@ -230,6 +231,7 @@ class Surface {
     // judged: keep what `misfit` needs.
     void set_points(const float *points, std::size_t count, bool judged = false) {
         uncovered_.set(points, count);
+        built_.clear();
         fit_.set(points, judged ? count : 0, options_.cover);
     }
 
@@ -237,6 +239,7 @@ class Surface {
         phase_ = Phase::start;
         open_.clear();
         uncovered_.set(nullptr, 0);
+        built_.clear();
         fit_.set(nullptr, 0, options_.cover);
         gate_ = {no_vertex, no_vertex, no_vertex};
     }
@@ -295,7 +298,8 @@ class Surface {
         if (kind == Group::bom) return uncovered_.size() ? fit_.vertex(uncovered_.distance(point(v))) : 3;
         if (kind == Group::second) return fit_.edge(point(gate_[0]), point(v));
         const auto [tip, start, end] = after(kind, v);
-        return fit_.face(point(tip), point(start), point(end), open_.opened_by(tip, start, end));
+        const Torn torn{open_.opened_by(tip, start, end), built_.crowded({tip, start, end}), built_.crossed({tip, start, end})};
+        return fit_.face(point(tip), point(start), point(end), torn);
     }
     // The same of an end that was not among the candidates.
     double misfit_of_unasked_end() const {
@@ -341,7 +345,9 @@ class Surface {
         const auto [tip, start, end] = gate_;
         open_.add_face(tip, start, end);
         uncovered_.cover(point(tip), point(start), point(end), options_.cover);
-        if (fit_.size()) fit_.take(point(tip), point(start), point(end));
+        if (fit_.size() == 0) return;
+        fit_.take(point(tip), point(start), point(end));
+        built_.add({tip, start, end});
     }
 
     Point point(Packed v) const {
@@ -363,6 +369,7 @@ class Surface {
     OpenEdges open_;
     Uncovered uncovered_;
     Fit fit_;
+    Built built_;  // if judged
     std::array<Packed, 3> gate_{no_vertex, no_vertex, no_vertex};
 };
 
