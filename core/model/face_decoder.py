@@ -21,7 +21,7 @@ from core.model.decoder import DecoderConfig
 from core.model.face_head import AXES, StepContext, StepHead, VertexDistribution, kind_index
 from core.model.face_input import StepInput
 from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
-from core.model.packed import packed_attention
+from core.model.packed import packed_attention, packing
 from meto.surface import END, NUM_KINDS, START_PHASE, TURN_PHASE
 
 if TYPE_CHECKING:
@@ -205,13 +205,13 @@ class FaceDecoder(nn.Module):
         """Hidden states (N, C) of the steps, and each one's number within its mesh and its mesh."""
         size, device = condition.shape[1], condition.device
         lengths = steps.lengths.tolist()
-        row = torch.repeat_interleave(torch.arange(len(lengths), device=device), steps.lengths)
-        number = torch.cat([torch.arange(n, device=device) for n in lengths])
+        packed = packing(tuple(lengths), device)
+        row, number = packed.row, packed.number
         before = F.pad(steps.groups[:-1, 0].long(), (1, 0)).masked_fill(number == 0, NUM_KINDS)
         x = self.input(steps, points, row, before).to(condition.dtype)
         x = torch.cat([part for pair in zip(condition, x.split(lengths), strict=True) for part in pair])
         whole = [size + n for n in lengths]
-        positions = torch.cat([torch.arange(n, device=device) for n in whole])
+        positions = packing(tuple(whole), device).number
         angles = rotary_angles(positions, self.config.hidden_dim // self.config.num_heads)
         for layer in self.layers:
             if self.checkpointing and self.training:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.model.packed import packing
+
 REACH = 2.0  # bins over which a point's say about the next coordinate falls by e, for each coordinate settled before
 BLUR = 5  # bins
 PLANE_REACH = 8.0  # bins over which the say of a point's plane falls by e with the distance from the point
@@ -30,28 +32,24 @@ class Earlier:
 
     def __init__(self, vertices: Tensor, seen: Tensor, lengths: Sequence[int] | None):
         """lengths: steps of each mesh; None: one of each."""
-        self.vertices, self.seen, self.lengths = vertices, seen, lengths
-        if lengths is not None:
-            count = torch.tensor(lengths, device=vertices.device).unsqueeze(1)
-            self.real = torch.arange(seen.shape[1], device=vertices.device) < count  # (B, T)
+        self.vertices, self.seen = vertices, seen
+        self.packing = None if lengths is None else packing(tuple(lengths), vertices.device)
 
     @classmethod
     def of_meshes(cls, vertices: Tensor, lengths: Sequence[int]) -> "Earlier":
         """Of every step of whole meshes, whose vertices (N, 3) lie one mesh after the other."""
-        padded = torch.nn.utils.rnn.pad_sequence(vertices.split(list(lengths)), batch_first=True, padding_value=-1)
+        padded = packing(tuple(lengths), vertices.device).pad(vertices, -1)
         count, longest = padded.shape[:2]
         before = torch.ones(longest, longest, dtype=torch.bool, device=vertices.device).tril(-1)
         return cls(padded, before.expand(count, -1, -1), lengths)
 
     def pad(self, x: Tensor) -> Tensor:
         """(N, ...) -> (B, T, ...), zeros beyond each mesh's last step."""
-        if self.lengths is None:
-            return x.unsqueeze(1)
-        return torch.nn.utils.rnn.pad_sequence(x.split(list(self.lengths)), batch_first=True)
+        return x.unsqueeze(1) if self.packing is None else self.packing.pad(x)
 
     def rows(self, x: Tensor) -> Tensor:
         """(B, T, ...) -> (N, ...)."""
-        return x.squeeze(1) if self.lengths is None else x[self.real]
+        return x.squeeze(1) if self.packing is None else self.packing.rows(x)
 
 
 @dataclass

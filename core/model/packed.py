@@ -3,9 +3,11 @@
 A mesh's sequence is its condition tokens, BOS and its own tokens; meshes of any length share a batch.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,11 +19,49 @@ BLOCK = 128  # queries that the CPU computes at a time
 KEPT_PROBABILITIES = 2**27
 
 
+class Packing:
+    """Which sequence each of N rows belongs to, and how to lay them out as a padded batch and back.
+
+    Attributes:
+        row, number: (N,) the sequence of each, and its place in it.
+        shape: (B, T), sequences and the longest one's length.
+        ends: (B + 1,) int32, 0 and where each sequence ends.
+
+    Args:
+        lengths: of the sequences, which lie one after the other.
+        device: where the rows are.
+    """
+
+    def __init__(self, lengths: Sequence[int], device: torch.device):
+        count = np.asarray(lengths, np.int64)
+        row = np.repeat(np.arange(len(count)), count)
+        number = np.arange(len(row)) - np.repeat(count.cumsum() - count, count)
+        self.shape = (len(count), int(count.max(initial=0)))
+        self.row, self.number = torch.from_numpy(np.stack([row, number])).to(device)
+        self.places = self.row * self.shape[1] + self.number
+        self.ends = torch.from_numpy(np.append(0, count.cumsum()).astype(np.int32)).to(device)
+
+    def pad(self, x: Tensor, value: float = 0) -> Tensor:
+        """(N, ...) -> (B, T, ...), `value` beyond each sequence's end."""
+        table = x.new_full((self.shape[0] * self.shape[1], *x.shape[1:]), value)
+        return table.index_copy(0, self.places, x).unflatten(0, self.shape)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """(B, T, ...) -> (N, ...)."""
+        return x.flatten(0, 1).index_select(0, self.places)
+
+
+@functools.lru_cache(maxsize=4)  # every layer of a decoder asks for the same one
+def packing(lengths: tuple[int, ...], device: torch.device) -> Packing:
+    """The packing of these lengths on a device."""
+    return Packing(lengths, device)
+
+
 def packed_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], num_heads: int) -> Tensor:
     """Causal attention within each of the sequences that q, k and v consist of.
 
-    flash-attn's varlen kernel on CUDA in half precision where that package is installed; elsewhere on CUDA torch's
-    attention on sequences padded for it alone; on the CPU `BlockedAttention`.
+    On CUDA in half precision flash-attn's varlen kernel where that package is installed, else torch's own; on CUDA in
+    float32 torch's attention on sequences padded for it alone; on the CPU `BlockedAttention`.
 
     Args:
         q, k, v: (N, H*D).
@@ -33,32 +73,41 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], nu
     assert sum(lengths) == len(q)
     if q.device.type == "cpu":
         return BlockedAttention.apply(q, k, v, tuple(lengths), num_heads)
-    flash = _flash_varlen() if q.dtype in (torch.float16, torch.bfloat16) else None
-    if flash is not None:
-        return _by_flash(flash, q, k, v, lengths, num_heads)
-    return _by_padding(q, k, v, lengths, num_heads)
+    if torch.is_autocast_enabled(q.device.type):
+        q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
+    kernel = _varlen_kernel() if q.dtype in (torch.float16, torch.bfloat16) else None
+    if kernel is None:
+        return _by_padding(q, k, v, lengths, num_heads)
+    return _without_padding(kernel, q, k, v, lengths, num_heads)
 
 
-def _flash_varlen() -> Any:
+def _without_padding(kernel: Any, q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], num_heads: int) -> Tensor:
+    packed = packing(tuple(lengths), q.device)
+    heads = (x.unflatten(-1, (num_heads, -1)) for x in (q, k, v))  # (N, H, D)
+    return kernel(*heads, packed.ends, packed.shape[1]).flatten(1)
+
+
+@functools.cache
+def _varlen_kernel() -> Any:
+    """Causal attention (q, k, v, ends, longest) without padding, or None where neither package has it."""
     try:
         from flash_attn import flash_attn_varlen_func
+
+        return lambda q, k, v, ends, longest: flash_attn_varlen_func(q, k, v, ends, ends, longest, longest, causal=True)
+    except ImportError:
+        pass
+    try:
+        from torch.nn.attention.varlen import varlen_attn
     except ImportError:
         return None
-    return flash_attn_varlen_func
-
-
-def _by_flash(flash: Any, q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], num_heads: int) -> Tensor:
-    ends = F.pad(torch.tensor(lengths).cumsum(0), (1, 0)).to(q.device, torch.int32, non_blocking=True)
-    heads = (x.unflatten(-1, (num_heads, -1)) for x in (q, k, v))  # (N, H, D)
-    return flash(*heads, ends, ends, max(lengths), max(lengths), causal=True).flatten(1)
+    return lambda q, k, v, ends, longest: varlen_attn(q, k, v, ends, ends, longest, longest, window_size=(-1, 0))
 
 
 def _by_padding(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], num_heads: int) -> Tensor:
     """Padding is on the right, so no query of a sequence sees it."""
-    parts = (torch.nn.utils.rnn.pad_sequence(x.split(list(lengths)), batch_first=True) for x in (q, k, v))
-    q, k, v = (split_heads(x, num_heads) for x in parts)  # (B, H, T, D)
-    out = merge_heads(F.scaled_dot_product_attention(q, k, v, is_causal=True))
-    return torch.cat([row[:length] for row, length in zip(out, lengths, strict=True)])
+    packed = packing(tuple(lengths), q.device)
+    q, k, v = (split_heads(packed.pad(x), num_heads) for x in (q, k, v))  # (B, H, T, D)
+    return packed.rows(merge_heads(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
 
 
 class BlockedAttention(torch.autograd.Function):

@@ -1,5 +1,8 @@
 """Packed sequences against torch's attention on each sequence by itself."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -54,19 +57,27 @@ def test_padding_for_attention_alone():
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_the_call_of_flash_attn():
-    """The package needs a GPU; this stands in for its function, by its documented arguments."""
+@pytest.mark.parametrize(
+    ("module", "name", "causal"),
+    [
+        ("flash_attn", "flash_attn_varlen_func", {"causal": True}),
+        ("torch.nn.attention.varlen", "varlen_attn", {"window_size": (-1, 0)}),
+    ],
+)
+def test_the_kernels_without_padding_are_called_right(monkeypatch, module, name, causal):
+    """They need a GPU; this stands in for them, by their documented arguments."""
 
-    def varlen(q, k, v, starts_q, starts_k, longest_q, longest_k, causal):
+    def varlen(q, k, v, starts_q, starts_k, longest_q, longest_k, **options):
         assert starts_q.dtype == starts_k.dtype == torch.int32
         assert longest_q == longest_k == max(LENGTHS)
-        assert causal
+        assert options == causal
         bounds = zip(starts_q[:-1].tolist(), starts_q[1:].tolist(), strict=True)
         rows = [[x[a:b].transpose(0, 1)[None] for x in (q, k, v)] for a, b in bounds]
         return torch.cat([F.scaled_dot_product_attention(*r, is_causal=True)[0].transpose(0, 1) for r in rows])
 
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: varlen}))
     tensors = inputs()
-    out = packed._by_flash(varlen, *tensors, LENGTHS, HEADS)
+    out = packed._without_padding(packed._varlen_kernel.__wrapped__(), *tensors, LENGTHS, HEADS)
     assert torch.allclose(out, one_by_one(*tensors), atol=1e-5)
 
 

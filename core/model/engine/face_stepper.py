@@ -271,22 +271,22 @@ class FaceStepper:
         return groups
 
     def _candidates(self, slots: list[int], drawn: np.ndarray) -> np.ndarray:
-        """(B, K, 4) groups that may come next in each slot, by numbers (B, K, 5)."""
+        """(B, K, 4) groups that may come next in each slot, by numbers (B, K, 5): a row of one computation each."""
         index = np.asarray(slots)
         shown = self.surfaces.shown()
         known = Shown(*(torch.as_tensor(part[index], device=self.device) for part in shown))  # type: ignore[arg-type]
         steps = Steps(None, *known, self.normals, None, None)
         hidden = self._hidden(slots, steps)
-        mine = Shown(*(part[index] for part in shown))
-        groups = np.zeros((*drawn.shape[:2], 4), np.int32)
-        for k in range(self.candidates):
-            uniform = torch.as_tensor(drawn[:, k], device=self.device)
-            kinds = self._kinds(slots, hidden, mine, uniform[:, 0])
-            groups[:, k, 0] = kinds
-            writing = np.flatnonzero(kinds != END)
-            if len(writing):
-                groups[writing, k, 1:] = self._vertices(slots, writing, kinds, hidden, steps, uniform)
-        return groups
+        uniform = torch.as_tensor(drawn, device=self.device)
+        kinds = self._kinds(slots, hidden, Shown(*(part[index] for part in shown)), uniform[..., 0])
+        groups = np.zeros((kinds.size, 4), np.int32)
+        groups[:, 0] = kinds.ravel()
+        writing = np.flatnonzero(groups[:, 0] != END)
+        if len(writing):
+            groups[writing, 1:] = self._vertices(
+                slots, writing, groups[writing, 0], hidden, steps, uniform.flatten(0, 1)
+            )
+        return groups.reshape(*drawn.shape[:2], 4)
 
     def _hidden(self, slots: list[int], steps: Steps) -> Tensor:
         """(B, C) states of the steps; the vertices written before them get their keys."""
@@ -304,8 +304,8 @@ class FaceStepper:
         return hidden
 
     def _kinds(self, slots: list[int], hidden: Tensor, shown: Shown, uniform: Tensor) -> np.ndarray:
-        """(B,) kinds; only END at the face budget, and no END while too much is uncovered."""
-        kinds = FORCED[shown.phase]
+        """(B, K) kinds by numbers (B, K); only END at the face budget, and no END while too much is uncovered."""
+        kinds = np.repeat(FORCED[shown.phase][:, None], uniform.shape[1], axis=1)
         turn = np.flatnonzero(shown.phase == TURN_PHASE)
         if len(turn):
             logits = self.decoder.head.kind_logits(hidden[turn])
@@ -318,29 +318,32 @@ class FaceStepper:
                 if self.sampling.refuse_faces:
                     for kind in np.flatnonzero(shown.waiting[at] == 0):  # LEFT and RIGHT come first in CHOSEN
                         logits[k, kind] = -torch.inf
-            chosen = sample(logits, self.sampling, uniform[turn]).cpu().numpy()
-            kinds[turn] = np.array(CHOSEN)[chosen]
+            logits = logits.repeat_interleave(uniform.shape[1], dim=0)
+            chosen = sample(logits, self.sampling, uniform[turn].flatten()).cpu().numpy()
+            kinds[turn] = np.array(CHOSEN)[chosen].reshape(len(turn), -1)
         return kinds
 
     def _vertices(
         self, slots: list[int], writing: np.ndarray, kinds: np.ndarray, hidden: Tensor, steps: Steps, uniform: Tensor
     ) -> np.ndarray:
-        """(W, 3) vertices of the rows that write one."""
-        which = [slots[k] for k in writing]
-        whole = len(writing) == len(slots)
-        context = self._context(which, steps, None if whole else writing)
-        if not whole:
-            hidden, uniform = hidden[writing], uniform[writing]
-        kind = torch.as_tensor(kinds[writing], device=self.device)
-        distribution = VertexDistribution(self.decoder.head, hidden, kind, context)
-        refused = self._refused(which, kinds[writing]) if self.guards else None
+        """(W, 3) vertices of those of the candidates (B * K) that write one, of these kinds (W,)."""
+        at = writing // self.candidates
+        context = self._context(slots, steps, at)
+        if len(writing) < len(uniform):
+            uniform = uniform[writing]
+        hidden = self._rows(hidden, at)
+        distribution = VertexDistribution(
+            self.decoder.head, hidden, torch.as_tensor(kinds, device=self.device), context
+        )
+        refused = self._refused([slots[k] for k in at], kinds) if self.guards else None
         logits = distribution.which_logits()
-        candidates = torch.cat([distribution.copies, context.earlier.vertices], dim=1)  # (W, 2 + J, 3)
+        earlier = context.earlier.vertices[context.maps.row]
+        known = torch.cat([distribution.copies, earlier], dim=1)  # (W, 2 + J, 3)
         if refused is not None:
-            same = (candidates.unsqueeze(2) == refused.unsqueeze(1)).all(-1).any(-1)
+            same = (known.unsqueeze(2) == refused.unsqueeze(1)).all(-1).any(-1)
             logits[:, 1:].masked_fill_(same, -torch.inf)
         choice = sample(logits, self.sampling, uniform[:, 1])
-        vertex = torch.zeros(len(which), 3, dtype=torch.long, device=self.device)
+        vertex = torch.zeros(len(writing), 3, dtype=torch.long, device=self.device)
         if bool((choice == 0).any()):
             for k, axis in enumerate(AXES):
                 logits = distribution.logits(k)
@@ -350,31 +353,40 @@ class FaceStepper:
                     logits[row, refused[row, corner, axis]] = -torch.inf
                 vertex[:, axis] = sample(logits, self.sampling, uniform[:, 2 + k])
                 distribution.take(k, vertex[:, axis])
-        copied = candidates[torch.arange(len(which), device=self.device), (choice - 1).clamp(min=0)]
+        copied = known[self._places(len(known)), (choice - 1).clamp(min=0)]
         return torch.where((choice == 0).unsqueeze(1), vertex, copied).cpu().numpy()
 
-    def _context(self, which: list[int], steps: Steps, writing: np.ndarray | None) -> StepContext:
+    def _rows(self, table: Tensor, at: np.ndarray) -> Tensor:
+        """table[at], itself if that is all of it in order."""
+        same = len(at) == len(table) and np.array_equal(at, np.arange(len(at)))
+        return table if same else table[torch.as_tensor(at, device=self.device)]
+
+    def _context(self, slots: list[int], steps: Steps, at: np.ndarray) -> StepContext:
+        """Of rows (W,), the at[k]-th of the slots each."""
+        writers, row, counts = np.unique(at, return_inverse=True, return_counts=True)
+        which = [slots[k] for k in writers]
         most = int(self.written[which].max())
-        every = len(which) == self.slots
 
         def of(table: Tensor) -> Tensor:
-            return table if every else table[which]
+            return table if len(which) == self.slots else table[which]
 
-        counts = torch.as_tensor(self.written[which], device=self.device)
-        seen = (self._places(most) < counts.unsqueeze(1)).unsqueeze(1)  # (W, 1, J)
-        earlier = Earlier(of(self.vertices)[:, :most], seen, None)
-        gate, neighbours, points = (getattr(steps, name) for name in ("gate", "neighbours", "points"))
-        if writing is not None:
-            gate, neighbours, points = gate[writing], neighbours[writing], points[writing]
-        row, near = self._places(len(which)), self.decoder.near(points)
-        maps = MapInputs(of(self.used), of(self.density), of(self.places), of(self.normals), near, row)
+        written = torch.as_tensor(self.written[which], device=self.device)
+        seen = (self._places(most) < written.unsqueeze(1)).unsqueeze(1)  # (B, 1, J)
+        alone = len(at) == len(writers)
+        seen = seen.expand(-1, int(counts.max()), -1)
+        earlier = Earlier(of(self.vertices)[:, :most], seen, None if alone else counts.tolist())
+        gate, neighbours, points = (self._rows(getattr(steps, name), at) for name in ("gate", "neighbours", "points"))
+        near, used = self.decoder.near(points), self._rows(of(self.used), row)
+        shared = of(self.density), of(self.places), of(self.normals)
+        maps = MapInputs(used, *shared, near, torch.as_tensor(row, device=self.device))
         return StepContext(gate, neighbours, of(self.keys)[:, :most], earlier, maps)
 
     def _refused(self, slots: list[int], kinds: np.ndarray) -> Tensor:
         """(W, R, 3) vertices that the next group of each slot may not have; -2 beyond the last."""
-        corners = [self.guards[slot].refused(int(kind)) for slot, kind in zip(slots, kinds, strict=True)]
-        table = np.full((len(slots), max(1, *map(len, corners)), 3), -2, np.int64)
-        for row, refused in zip(table, corners, strict=True):
-            if refused:
-                row[: len(refused)] = list(refused)
+        asked = list(zip(slots, kinds.tolist(), strict=True))
+        corners = {key: self.guards[key[0]].refused(key[1]) for key in set(asked)}
+        table = np.full((len(slots), max(1, *map(len, corners.values())), 3), -2, np.int64)
+        for row, key in zip(table, asked, strict=True):
+            if corners[key]:
+                row[: len(corners[key])] = list(corners[key])
         return torch.as_tensor(table, device=self.device)
