@@ -8,8 +8,8 @@
    after their prefill. bandwidth_share: the time in which memory could be read once (weights and cache of a step over
    the rate measured here) over the step's time.
 3. The weights that ship, bfloat16, plain sampling and the preset's guided one: faces a second of 1 and 64 meshes.
-4. A training step (forward, backward, clipping, AdamW; bf16 autocast) of both full-size presets on a mesh of 3,840 faces
-   and of ArAE-tiny on 256 meshes: ids a second, share of the rate of matrix products (MFU), peak memory.
+4. A training step (forward, backward, clipping, AdamW; bf16 autocast) of both full-size presets on a mesh of 3,840
+   faces, and of ArAE-tiny on 256 meshes: ids a second, share of the rate of matrix products (MFU), peak memory.
 
 On a CPU it runs with --quick, to see that it works. The last line is one JSON object.
 """
