@@ -91,7 +91,7 @@ ARAE_TINY = Config(
     test=InferConfig(test_num_face=(400,), sampling=SamplingConfig(refuse_faces=True, candidates=128, top_k=50)),
 )
 
-# ArAE-tiny's sizes with the token decoder, to compare with; at the face decoder's rate it learns less (docs/decoders.md).
+# ArAE-tiny's sizes with the token decoder, to compare with, and the rate at which that learns most (docs/decoders.md).
 ARAE_TINY_TOKEN = replace(
     ARAE_TINY,
     model=replace(ARAE_TINY.model, decoder=replace(ARAE_TINY.model.decoder, decoder="token")),

@@ -5,6 +5,7 @@ alone, so generation comes by it as training does.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from meto import SurfaceBatch
 from meto.surface import estimate_normals, to_groups, to_tokens
 
 NEVER = np.iinfo(np.int32).max
+MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,8 @@ def join_steps(steps: Sequence[Steps]) -> Steps:
 def batch_steps(ids: Tensor, points: Tensor | None, config: StepConfig, bins: int) -> Steps:
     """The steps of a batch of padded sequences (B, T) [BOS, ids, EOS, PAD ...], on its device."""
     rows = ids.cpu().numpy()
-    clouds = [None] * len(rows) if points is None else points.detach().float().cpu().numpy()
-    made = [
-        mesh_steps(row[1 : 1 + int((row[1:] >= ID_OFFSET).sum())], cloud, config, bins)
-        for row, cloud in zip(rows, clouds, strict=True)
-    ]
+    clouds = [None] * len(rows) if points is None else list(points.detach().float().cpu().numpy())
+    meshes = [row[1 : 1 + int((row[1:] >= ID_OFFSET).sum())] for row in rows]
+    with ThreadPoolExecutor(MOST_THREADS) as pool:  # meto works without the interpreter's lock
+        made = list(pool.map(lambda mesh, cloud: mesh_steps(mesh, cloud, config, bins), meshes, clouds))
     return join_steps(made).to(ids.device)
