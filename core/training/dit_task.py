@@ -70,12 +70,17 @@ class DiTTask:
         return self.model
 
     def load_start(self, model: nn.Module) -> None:
-        """The weights of --resume (the ArAE: its point encoder) and --resume2 (a DiT)."""
+        """The weights of --resume2 (a DiT) and --resume (the ArAE: its point encoder, in place of the DiT's own)."""
         assert isinstance(model, LatentDiffusion)
+        learned_others = bool(self.train.resume2) and not load_diffusion(model, self.train.resume2, strict=False)
         if self.train.resume:
+            before = [parameter.detach().clone() for parameter in model.point_encoder.parameters()]
             load_point_encoder(model, self.train.resume)
-        if self.train.resume2:
-            load_diffusion(model, self.train.resume2, strict=False)
+            same = all(map(torch.equal, before, model.point_encoder.parameters()))
+            if learned_others and not same:
+                log.info("%s: another point encoder than the DiT's; its latents are measured anew", self.train.resume)
+                with torch.no_grad():
+                    model.latent_scale.fill_(torch.nan)
 
     def build_data(self) -> None:
         model = self.model

@@ -99,6 +99,20 @@ def test_cached_latents_are_those_of_the_encoder(tmp_path, arae):
     assert len(list((tmp_path / "cache").rglob("latents-*.npy"))) == 1
 
 
+def test_a_dit_goes_on_with_another_encoder(tmp_path, arae):
+    """--resume decides on the encoder, and latents of another one have another scale."""
+    first = fit(configured(tmp_path / "a", resume=arae, max_steps=1))
+    dit = str(tmp_path / "a/model.safetensors")
+    same = fit(configured(tmp_path / "b", resume=arae, resume2=dit, max_steps=1))
+    assert same.latent_scale == first.latent_scale
+    wider = {name: 2 * values if "point_encoder" in name else values for name, values in load_file(arae).items()}
+    save_file(wider, tmp_path / "wider.safetensors")
+    other = fit(configured(tmp_path / "c", resume=str(tmp_path / "wider.safetensors"), resume2=dit, max_steps=1))
+    assert other.latent_scale < 0.9 * first.latent_scale
+    for name, values in other.point_encoder.state_dict().items():
+        assert torch.equal(values, wider["point_encoder." + name])
+
+
 def test_the_references_weights_bring_their_residual_and_no_scale(tmp_path):
     torch.manual_seed(0)
     model = LatentDiffusion(NANO.diffusion, NANO.model.point_encoder)
