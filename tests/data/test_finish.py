@@ -104,6 +104,20 @@ def test_open_pieces_face_away_from_what_they_enclose(box, ball):
         np.testing.assert_array_equal(mesh.faces, expected)
 
 
+def test_faces_of_a_torn_surface_turn_by_themselves():
+    """Lid and bottom of a box joined by a twisted wall: what goes the same way round is outward above, inward below."""
+    corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]]
+    vertices = np.array([[x, y, z] for z in (1, -1) for x, y in corners], np.float32)
+    lid, bottom, twisted = [[0, 1, 2], [0, 2, 3]], [[4, 5, 6], [4, 6, 7]], [[1, 0, 5], [1, 5, 4]]
+    walls = [[2, 1, 5], [2, 5, 6], [3, 2, 6], [3, 6, 7], [0, 3, 7], [0, 7, 4]]
+    apart = np.concatenate([vertices, vertices])  # the other walls stand by themselves
+    for turned in (False, True):
+        faces = np.array(lid + bottom + twisted + [[v + 8 for v in face] for face in walls], np.int32)
+        out = orient(Mesh(apart, flip_faces(faces, turned))).faces
+        a, b, c = apart[out[:4]].transpose(1, 0, 2)
+        assert np.sign(np.cross(b - a, c - a)[:, 2]).tolist() == [1, 1, -1, -1]
+
+
 def test_finish_of_nothing_is_nothing():
     empty = finish(Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)))
     assert (len(empty.vertices), len(empty.faces)) == (0, 0)
