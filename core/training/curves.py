@@ -1,6 +1,6 @@
 """A picture of a run's curves, from its metrics.jsonl.
 
-python -m core.training.curves WORKSPACE -o docs/images/first_run.png [--names loss nats_per_face token_accuracy]
+python -m core.training.curves WORKSPACE -o curves.png [--names loss nats_per_face token_accuracy]
 """
 
 import argparse

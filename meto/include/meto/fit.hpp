@@ -3,7 +3,8 @@
 //
 // A face should lie where points are, over points that no face of its direction covers yet, be no sliver, close what is
 // open, and neither pass through others nor be the third at an edge. Where nothing of that is to be had any more, a new
-// sub-mesh is not to be begun again and again, but the mesh to end. The constants were chosen on meshes that were neither trained on nor are reported on (docs/decoders.md).
+// sub-mesh is not to be begun again and again, but the mesh to end. The constants were chosen on meshes that were neither
+// trained on nor are reported on (docs/decoders.md).
 #pragma once
 
 #include <algorithm>
