@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from known import CUBE_FACES, cube, grid, join, square
 
-from core.data.finish import flip_faces
 from core.data.mesh import Mesh
 from core.data.metrics import chamfer as quick_chamfer
 from core.data.metrics import chamfer_distance, chamfer_of_points
+from core.data.orient import flip_faces
 from core.evaluation.distances import compare, edge_chamfer, f_score
 from core.evaluation.surface import Frame, Surface, align_box, content_seed, same
 
