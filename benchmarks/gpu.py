@@ -210,7 +210,7 @@ def generation(preset: str, device: torch.device, rate: float, quick: bool) -> d
         layers = config.model.decoder.num_layers
         weights = sum(p.numel() * p.element_size() for p in model.mesh_decoder.parameters())
         if not face:
-            weights -= sum(t.weight.numel() * 2 for t in (model.mesh_decoder.model.embed_positions,))  # type: ignore[union-attr]
+            weights -= model.mesh_decoder.model.embed_positions.weight.nbytes  # type: ignore[union-attr]
         cached = 2 * layers * slots * before * config.model.decoder.hidden_dim * 2
         out[f"b{slots}"] = {
             "ms_a_step": round(1e3 * step, 3),

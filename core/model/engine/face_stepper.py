@@ -273,12 +273,12 @@ class FaceStepper:
     def _candidates(self, slots: list[int], drawn: np.ndarray) -> np.ndarray:
         """(B, K, 4) groups that may come next in each slot, by numbers (B, K, 5): a row of one computation each."""
         index = np.asarray(slots)
-        shown = self.surfaces.shown()
-        known = Shown(*(torch.as_tensor(part[index], device=self.device) for part in shown))  # type: ignore[arg-type]
+        shown = Shown(*(part[index] for part in self.surfaces.shown()))
+        known = Shown(*(torch.as_tensor(part, device=self.device) for part in shown))  # type: ignore[arg-type]
         steps = Steps(None, *known, self.normals, None, None)
         hidden = self._hidden(slots, steps)
         uniform = torch.as_tensor(drawn, device=self.device)
-        kinds = self._kinds(slots, hidden, Shown(*(part[index] for part in shown)), uniform[..., 0])
+        kinds = self._kinds(slots, hidden, shown, uniform[..., 0])
         groups = np.zeros((kinds.size, 4), np.int32)
         groups[:, 0] = kinds.ravel()
         writing = np.flatnonzero(groups[:, 0] != END)
