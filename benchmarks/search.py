@@ -121,6 +121,18 @@ ROWS = {
     ),
     "bins: 64": Row({"discrete_bins": 64}),
     "bins: 256": Row({"discrete_bins": 256}),
+    # What won, together.
+    "Muon: 0.01": Row(muon=0.01),
+    "Muon: 0.02": Row(muon=0.02),
+    "Muon: 0.04": Row(muon=0.04),
+    "Muon: 0.02, batch: half": Row(muon=0.02, batch=0.5),
+    "Muon: 0.02, size: 4 layers": Row({"num_layers": 4}, muon=0.02),
+    "Muon: 0.02, size: 8 layers": Row({"num_layers": 8}, muon=0.02),
+    "Muon: 0.02, norm: post": Row(variant=v.post_norm, muon=0.02),
+    "Muon: 0.02, head: 256 wide, tied": Row({"head_dim": 256}, v.tied, muon=0.02),
+    "Muon: 0.02, head: Fourier values": Row(variant=v.fourier_values, muon=0.02),
+    "Muon: 0.02, points: no spread": Row({"spread_points": 0}, muon=0.02),
+    "Muon: 0.02, points: 2048": Row({"point_num": 2048}, muon=0.02),
 }
 
 
