@@ -13,6 +13,7 @@ Prints a line of JSON for each row and seed as it ends, and a table of all.
 
 import argparse
 import contextlib
+import copy
 import hashlib
 import json
 import statistics
@@ -161,7 +162,7 @@ def prepare(config: Config, samples: int, piece: int, workers: int, to: Path) ->
     pieces: list[Batch] = []
     for epoch in range(10**6):
         sampler.set_epoch(epoch)
-        pieces += loader
+        pieces += map(copy.deepcopy, loader)  # else each tensor holds a file of the worker's shared memory open
         if len(pieces) * piece >= samples:
             break
     measured = make_loader(held_out, BatchSampler(held_out, 16, shuffle=False), num_workers=1)

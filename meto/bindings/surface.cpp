@@ -8,7 +8,7 @@
 #include "arrays.hpp"
 #include "engine.hpp"
 #include "meto/normals.hpp"
-#include "meto/surface.hpp"
+#include "meto/shown.hpp"
 
 using namespace nanobind::literals;
 
@@ -16,7 +16,7 @@ namespace meto::py {
 
 namespace {
 
-// What is shown before a step, a row a step. Scalars: phase, open half edges; and the share of uncovered points.
+// What is shown before a step, a row a step.
 struct Rows {
     SurfaceOptions options;
     Array<std::int32_t> phase, open, waiting, gate, neighbours, points;
@@ -27,13 +27,8 @@ struct Rows {
           points(rows, std::max<std::size_t>(options.points(), 1)), uncovered(rows) {}
 
     void write(std::size_t row, Surface &surface) {
-        phase.data[row] = std::int32_t(surface.phase());
-        open.data[row] = std::int32_t(surface.open_edges());
-        surface.waiting(waiting.data + 2 * row);
-        surface.gate(gate.data + gate_columns * row);
-        surface.neighbours(neighbours.data + neighbour_columns * row);
-        if (options.points()) surface.points(points.data + options.points() * row);
-        uncovered.data[row] = surface.uncovered();
+        const Shown shown{phase.data, open.data, waiting.data, gate.data, neighbours.data, points.data, uncovered.data};
+        shown.write(row, surface);
     }
     nb::tuple objects() const {
         return nb::make_tuple(phase.object, open.object, waiting.object, gate.object, neighbours.object, points.object,
@@ -119,7 +114,30 @@ class SurfaceBatch {
         return rows.objects();
     }
 
+    // For native code that makes many steps without Python: addresses of this batch and of `show` and `feed_some`.
+    nb::tuple native() {
+        const auto address = [](auto *of) { return reinterpret_cast<std::uintptr_t>(of); };
+        return nb::make_tuple(address(this), address(&show), address(&feed_some));
+    }
+
   private:
+    // Some surfaces are shown, each in the row of its number.
+    static std::int32_t show(void *batch, const std::int64_t *which, std::int64_t count, const Shown *out) {
+        for (const std::int64_t *b = which; b < which + count; ++b)
+            out->write(std::size_t(*b), static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(*b)]);
+        return 0;
+    }
+    // Some surfaces take a group each, (count, 4); the end feeds nothing. 1: one of them may not come, and those after it
+    // are not taken.
+    static std::int32_t feed_some(void *batch, const std::int64_t *which, std::int64_t count, const std::int32_t *groups) {
+        for (std::int64_t k = 0; k < count; ++k, groups += 4) {
+            if (groups[0] == std::int32_t(Group::end)) continue;
+            Surface &surface = static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(which[k])];
+            if (surface.feed(Group(groups[0]), groups[1], groups[2], groups[3])) return 1;
+        }
+        return 0;
+    }
+
     // The misfit of a candidate; one that came before, of `first` to it, has it in `known`.
     static float candidate(const Surface &surface, const std::int32_t *group, const std::int32_t *first, const float *known) {
         if (group[0] < 0 || group[0] > std::int32_t(Group::end)) return INFINITY;
@@ -177,6 +195,7 @@ void bind_surface(nb::module_ &m) {
         .def("misfits", &SurfaceBatch::misfits, "groups"_a, "end_cover"_a)
         .def("feed", &SurfaceBatch::feed, "groups"_a)
         .def("shown", &SurfaceBatch::shown)
+        .def("native", &SurfaceBatch::native)
         .def("replay", &SurfaceBatch::replay, "groups"_a, "points"_a);
 }
 

@@ -82,6 +82,8 @@ class SlotCache:
         """Room for so many positions a slot: allocated once; copied to a larger place only if more is needed later."""
         if capacity <= self.capacity:
             return
+        if not self.masked:  # room that is not written to takes no memory, see `_buffer`
+            capacity = max(capacity, self.capacity * 3 // 2)
         shape = (self.slots * self.heads, capacity, self.head_dim)
         used = int(self.host_lengths.max(initial=0))
         for buffers in (self.keys, self.values):
@@ -119,6 +121,10 @@ class SlotCache:
     def count_on_host(self, rows: Rows) -> None:
         """The other part."""
         self.host_lengths[rows.host_index] += 1
+
+    def count_from_host(self) -> None:
+        """Positions have been counted on the host alone."""
+        self.lengths.copy_(torch.from_numpy(self.host_lengths))
 
     def attend_chunk(self, layer: int, slot: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Causal attention of T new positions of one slot, (T, H, D) each, to it all -> (T, H, D)."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from core.groups import Steps
 from core.model.engine.cache import SlotCache
 from core.model.engine.face_layout import FaceLayout
-from core.model.engine.face_whole import GATE, WholeFaceStep
+from core.model.engine.face_whole import ENDED, FULL, GATE, GOES_ON, WholeFaceStep
 from core.model.engine.faces import GroupGuard
 from core.model.engine.grammar import checked_prefix
 from core.model.engine.requests import Ending, Request
@@ -22,12 +22,22 @@ from core.model.face_head import AXES, CHOSEN, POINTER_DIM, StepContext, VertexD
 from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
 from core.model.sampling import SamplingConfig, sample, uniform_numbers
 from core.tokens import ID_OFFSET, Tokenizer
-from meto.surface import BOM, END, NUM_KINDS, NUM_SPECIAL, SECOND, THIRD, TURN_PHASE, Shown, estimate_normals, to_groups
+from meto.surface import (
+    BOM,
+    END,
+    NUM_KINDS,
+    SECOND,
+    THIRD,
+    TURN_PHASE,
+    Shown,
+    estimate_normals,
+    to_groups,
+    to_tokens,
+)
 
 if TYPE_CHECKING:
     from core.model.face_decoder import FaceDecoder
 
-FIRST_COORDINATE = ID_OFFSET + NUM_SPECIAL
 DRAWS = 5  # of a candidate: its kind, which vertex, and three coordinates
 FORCED = np.array([BOM, -1, SECOND, THIRD])  # the kind of each phase; in TURN it is chosen
 END_CHOICE = CHOSEN.index(END)
@@ -66,7 +76,8 @@ class FaceStepper:
         self.rows = Rows(slots, self.device, every=self.cache.masked)
         guarded = sampling.refuse_faces and self.whole_step is None  # which sees to it by itself
         self.guards = [GroupGuard() for _ in range(slots)] if guarded else []
-        self.ids_of: list[list[int]] = [[] for _ in range(slots)]
+        self.groups = np.zeros((slots, 0, 4), np.int32)  # written
+        self.num_ids = np.zeros(slots, np.int64)  # that stand for them
         self.before = np.full(slots, NUM_KINDS)  # the kind written before
         self.written = np.zeros(slots, np.int64)  # groups
         self.faces, self.max_faces, self.max_ids = (np.zeros(slots, np.int64) for _ in range(3))
@@ -110,7 +121,7 @@ class FaceStepper:
         self._reserve(slot, request, len(points))
         self.surfaces.begin(slot, points, judged=self.candidates > 1)
         self._show_points(slot, points)
-        self.ids_of[slot], self.before[slot], self.written[slot] = [], NUM_KINDS, 0
+        self.num_ids[slot], self.before[slot], self.written[slot] = 0, NUM_KINDS, 0
         self.faces[slot], self.max_faces[slot] = 0, request.max_faces
         self.max_ids[slot] = request.max_new_tokens
         count = self.num_draws[slot] = request.max_new_tokens + 1
@@ -132,6 +143,7 @@ class FaceStepper:
         if more > 0:
             self.keys = F.pad(self.keys, (0, 0, 0, more))
             self.vertices = F.pad(self.vertices, (0, 0, 0, more), value=-1)
+            self.groups = np.pad(self.groups, ((0, 0), (0, more), (0, 0)))
         self.vertices[slot], self.used[slot] = -1, False
         if num_points > self.cloud.shape[1]:
             more = num_points - self.cloud.shape[1]
@@ -162,8 +174,9 @@ class FaceStepper:
             row = torch.full((len(groups),), slot, device=self.device)
             x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before).to(x.dtype)])
         read = len(groups) > 1
-        if self.whole_step is not None and self.cache.native and torch.get_num_threads() == 1:
-            hidden = self.whole_step.prefill(self, slot, x, read)
+        whole = self._whole()
+        if whole and torch.get_num_threads() == 1:
+            hidden = whole.prefill(self, slot, x, read)
         else:
             angles = rotary_angles(self._places(len(x)), self.head_dim)
             hidden = self.layout.prefill(self.cache, slot, x, angles, read)
@@ -182,7 +195,8 @@ class FaceStepper:
 
     def ids(self, slot: int) -> np.ndarray:
         """(T,) ids of a slot so far."""
-        return np.array(self.ids_of[slot], np.int64)
+        ids = to_tokens(self.groups[slot, : self.written[slot]]) + ID_OFFSET
+        return ids[: self.max_ids[slot]].astype(np.int64)
 
     def release(self, slot: int) -> None:
         """Free a slot."""
@@ -192,26 +206,37 @@ class FaceStepper:
     # ------------------------------------------------------------------ a step
 
     def advance(self) -> dict[int, Ending]:
-        """A group of each running slot, and those that have ended."""
+        """A group of each running slot, or some of each, and those that have ended."""
         if not self.rows.slots:
             return {}
-        computed = list(range(self.slots)) if self.rows.every else self.rows.slots
-        groups = self._groups(computed)
-        if len(computed) > len(self.rows.slots):
-            groups = groups[self.rows.slots]
+        running = self.rows.slots
+        whole = self._whole()
+        endings = whole.run(self) if whole and self.candidates == 1 else self._advance_by_one()
         ended: dict[int, Ending] = {}
-        for slot in (slot for slot, kind in zip(self.rows.slots, groups[:, 0], strict=True) if kind == END):
-            ended[slot] = "faces" if self._has_its_faces(slot) else "eos"
-        writing = groups[:, 0] != END
-        slots = np.array(self.rows.slots)[writing]
-        self._take(slots, groups[writing])
-        for slot in slots.tolist():
-            if len(self.ids_of[slot]) >= self.max_ids[slot]:
-                self.ids_of[slot] = self.ids_of[slot][: self.max_ids[slot]]
+        for slot in running:
+            if endings[slot] == ENDED:
+                ended[slot] = "faces" if self._has_its_faces(slot) else "eos"
+            elif endings[slot] == FULL:
                 ended[slot] = "tokens"
         if ended:
-            self.rows.set([slot for slot in self.rows.slots if slot not in ended])
+            self.rows.set([slot for slot in running if slot not in ended])
         return ended
+
+    def _whole(self) -> WholeFaceStep | None:
+        return self.whole_step if self.cache.native else None
+
+    def _advance_by_one(self) -> np.ndarray:
+        """(slots,) GOES_ON, ENDED or FULL after one more group."""
+        running = self.rows.host_index
+        groups = self._groups(list(range(self.slots)) if self.rows.every else self.rows.slots)
+        if len(groups) > len(running):
+            groups = groups[running]
+        writes = groups[:, 0] != END
+        self._take(running[writes], groups[writes])
+        endings = np.full(self.slots, GOES_ON)
+        endings[running[~writes]] = ENDED
+        endings[running[writes & (self.num_ids[running] >= self.max_ids[running])]] = FULL
+        return endings
 
     def _has_its_faces(self, slot: Any) -> Any:
         """Of one slot, or of several: the face budget is used up."""
@@ -227,12 +252,12 @@ class FaceStepper:
         kinds, vertices = groups[:, 0], groups[:, 1:].astype(np.int64)
         self._keep(slots, vertices)
         self.before[slots], self.last[slots] = kinds, vertices
+        self.groups[slots, self.written[slots]] = groups
         self.written[slots] += 1
         self.faces[slots] += (kinds != BOM) & (kinds != SECOND)
-        for slot, (kind, *vertex) in zip(slots.tolist(), groups.tolist(), strict=True):
-            values = [q + FIRST_COORDINATE for q in vertex]
-            self.ids_of[slot] += [kind + ID_OFFSET, *values] if kind <= BOM else values
-            if self.guards:
+        self.num_ids[slots] += np.where(kinds <= BOM, 4, 3)
+        if self.guards:
+            for slot, (kind, *vertex) in zip(slots.tolist(), groups.tolist(), strict=True):
                 self.guards[slot].take(kind, tuple(vertex))
 
     def _keep(self, slots: np.ndarray, vertices: np.ndarray) -> None:
@@ -251,8 +276,8 @@ class FaceStepper:
         index = np.asarray(slots)
         drawn = self.draws[index, np.minimum(self.written[index], self.num_draws[index] - 1)]
         uniform = drawn[:, : DRAWS * self.candidates].reshape(len(slots), self.candidates, DRAWS)
-        if self.whole_step is not None and self.cache.native:
-            candidates = self.whole_step(self, self._has_its_faces(index), uniform)
+        if whole := self._whole():
+            candidates = whole(self, self._has_its_faces(index), uniform)
             self.cache.advance(self.rows)
         else:
             candidates = self._candidates(slots, uniform)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,10 +26,15 @@ if TYPE_CHECKING:
     from core.model.face_decoder import FaceDecoder
 
 GATE = 9  # numbers of a gate
+GOES_ON, ENDED, FULL = range(3)  # what a step came to: an end was written, or there is room for no more ids
+# Steps of one call, unless a sequence ends: what is looked at between them waits so long.
+STEPS_PER_CALL = 16
 
 
 class WholeFaceStep:
     """Input, layers and head of a step, the choices included, in one call. The structures are face_step.hpp's.
+
+    With one candidate a call may make several steps (`run`); of more the fitting one is chosen between steps.
 
     Args:
         decoder: whose weights are pointed at.
@@ -49,6 +54,8 @@ class WholeFaceStep:
         self.looks: list[tuple[np.ndarray, ...]] | None = None
         self.gates = np.full((slots, 0, GATE), -1, np.int32)  # after each group of each slot
         self.counts = np.zeros(slots, np.int64)  # points
+        self.endings = np.full(slots, GOES_ON, np.int64)
+        self.shown: Shown | None = None  # where `run` has its steps shown
         self._make_room_for_points(0)
         rest = struct.pack("dq", sampling.end_cover, sampling.refuse_faces)
         self.choice = ctypes.create_string_buffer(sampling_structure(sampling) + rest)
@@ -93,7 +100,8 @@ class WholeFaceStep:
         if cache.capacity == self.capacity:
             return
         self.capacity = cache.capacity
-        self.function, self.prefilling = native.face_step(cache.dtype), native.face_prefill(cache.dtype)
+        self.stepping, self.running = native.face_step(cache.dtype), native.face_run(cache.dtype)
+        self.prefilling = native.face_prefill(cache.dtype)
         layers: list[int] = []
         for i, layer in enumerate(self.layout.layers):
             assert layer.panels is not None
@@ -152,19 +160,44 @@ class WholeFaceStep:
         lengths = stepper.cache.host_lengths[slots]
         groups, uniform = np.zeros((*uniform.shape[:2], 4), np.int32), np.ascontiguousarray(uniform)
         arrays = [slots, lengths, stepper.before, stepper.written, enough, uniform, groups]
-        if self.looks is not None:
-            widths = (self.decoder.config.hidden_dim, len(CHOSEN) + 3 * self.decoder.bins)
-            self.looks.append(tuple(np.zeros((len(slots), width), np.float32) for width in widths))
-            arrays += self.looks[-1]
-        pointers = [array.ctypes.data for array in arrays] + [0, 0]
+        pointers = [array.ctypes.data for array in arrays] + self._looked_at(len(slots))
         rows = native.structure([*groups.shape[:2], self.capacity, torch.get_num_threads(), *pointers])
-        shapes = (shown.phase, shown.open_edges, shown.waiting, shown.gate, shown.neighbours, shown.points)
-        known = native.structure([array.ctypes.data for array in (*shapes, shown.uncovered)])
-        structures: Sequence[Any] = (self.structure, self.tables, known, rows, self.choice)
-        assert self.function is not None
-        status = self.function(*map(ctypes.addressof, structures))
-        assert status == 0
+        self._call(self.stepping, shown, rows)
         return groups
+
+    def run(self, stepper: FaceStepper) -> np.ndarray:
+        """Steps of the running slots until one of them ends, or STEPS_PER_CALL; the stepper's tables are counted on.
+
+        Returns:
+            (slots,) GOES_ON, ENDED or FULL.
+        """
+        slots, cache, draws = stepper.rows.host_index, stepper.cache, stepper.draws
+        steps = STEPS_PER_CALL if self.looks is None else 1
+        numbers = [steps, len(slots), self.capacity, torch.get_num_threads(), draws.shape[1], slots.ctypes.data]
+        counts = [cache.host_lengths, stepper.before, stepper.written, stepper.faces, stepper.num_ids]
+        budgets = [stepper.num_draws, stepper.max_faces, stepper.max_ids]
+        self.shown = self.shown or stepper.surfaces.shown()
+        self.endings[slots] = GOES_ON
+        arrays: list[np.ndarray] = [draws, *budgets, *counts, stepper.groups, self.endings]
+        pointers = [array.ctypes.data for array in arrays] + self._looked_at(len(slots))
+        self._call(self.running, self.shown, native.structure([*numbers, *stepper.surfaces.native(), *pointers]))
+        cache.count_from_host()
+        return self.endings
+
+    def _call(self, function: Callable[..., int] | None, shown: Shown, rows: ctypes.Array) -> None:
+        parts = (shown.phase, shown.open_edges, shown.waiting, shown.gate, shown.neighbours, shown.points)
+        known = native.structure([array.ctypes.data for array in (*parts, shown.uncovered)])
+        assert function is not None
+        status = function(*map(ctypes.addressof, (self.structure, self.tables, known, rows, self.choice)))
+        assert status == 0
+
+    def _looked_at(self, rows: int) -> list[int]:
+        """Where the step's states and logits go."""
+        if self.looks is None:
+            return [0, 0]
+        widths = (self.decoder.config.hidden_dim, len(CHOSEN) + 3 * self.decoder.bins)
+        self.looks.append(tuple(np.zeros((rows, width), np.float32) for width in widths))
+        return [array.ctypes.data for array in self.looks[-1]]
 
 
 def sampling_structure(sampling: SamplingConfig) -> bytes:

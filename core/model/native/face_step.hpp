@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 
 #include "attend.hpp"
 #include "choose.hpp"
@@ -40,19 +41,27 @@ struct FaceDecoder {
 struct FaceTables {
     int64_t room, point_room, given;  // given: whether there are points anywhere
     float* keys;                      // (slots, room, kPointer)
-    const int64_t* vertices;          // (slots, room, 3)
+    int64_t* vertices;                // (slots, room, 3)
     int32_t* gates;                   // (slots, room, 9) the gate after each group
-    const bool* used;                 // (slots, 3, bins)
+    bool* used;                       // (slots, 3, bins)
     const float* density;             // (slots, 3, bins)
     const float *positions, *places, *normals;  // (slots, 3, point_room) of the points: in [-1, 1], and in bins
     const int32_t* cells;                       // (slots, 3, point_room)
     const int64_t* counts;                      // (slots) points
 };
 
-// What is known before the step, by slot; see `meto.surface.Shown`.
+// What is known before the step, by slot: meto's `Shown` (meto/include/meto/shown.hpp).
 struct FaceShown {
-    const int32_t *phase, *open_edges, *waiting, *gate, *neighbours, *points;
-    const float* uncovered;
+    int32_t *phase, *open_edges, *waiting, *gate, *neighbours, *points;
+    float* uncovered;
+};
+
+// meto's unfinished surfaces, and its functions that show some of them and that take a group of each: `SurfaceBatch.native`
+// of meto/bindings/surface.cpp. They return 0, or 1 for a group that may not come.
+struct Surfaces {
+    void* batch;
+    int32_t (*show)(void* batch, const int64_t* which, int64_t count, const FaceShown* out);
+    int32_t (*feed)(void* batch, const int64_t* which, int64_t count, const int32_t* groups);
 };
 
 // The rows that are computed, by row; and `before` and `written` by slot. Of each row `candidates` groups are drawn, which
@@ -74,6 +83,20 @@ struct FaceChoice {
     int64_t refuse;
 };
 
+// Steps one after the other, of one candidate each, until a sequence ends; all arrays are by slot.
+struct FaceRun {
+    int64_t steps, rows, capacity, threads, draw_room;
+    const int64_t* slots;  // those that run, ascending
+    Surfaces surfaces;
+    const float* draws;        // (slots, draw_room, kDraws)
+    const int64_t* num_draws;  // the last one serves for all after it
+    const int64_t *max_faces, *max_ids;  // budgets; no faces: none
+    int64_t *lengths, *before, *written, *faces, *ids;  // what is counted on; lengths: the cache's
+    int32_t* groups;           // (slots, room, 4): what is written
+    int64_t* endings;          // kRuns, kEnded or kFull
+    float *hidden, *logits;    // of the last step, as in FaceRows; or null
+};
+
 namespace {
 
 constexpr int kKinds = 6, kPhases = 4, kPointer = 64, kReferences = 6, kVertices = 7, kScalars = 6;
@@ -82,6 +105,7 @@ constexpr int kTurnPhase = 1, kThirdPhase = 3;
 constexpr int kForced[kPhases] = {kBom, -1, kSecond, kThird}, kChosen[] = {kLeft, kRight, kBom, kEnd};
 constexpr int kChoices = 4, kEndChoice = 3, kCopies = 2, kDraws = 5;
 constexpr int kAxes[3] = {1, 2, 0};
+constexpr int kRuns = 0, kEnded = 1, kFull = 2;
 constexpr int kPointFrequencies = 5, kPointWidth = 96, kPointFeatures = 3 * (2 * kPointFrequencies + 1) + 7;
 constexpr float kRmsEpsilon = 1e-6f;
 
@@ -623,5 +647,56 @@ class FaceStep {
     Matrix states_;
     Choice drawn_;
 };
+
+// A slot's next group is settled: what follows from it, the surface aside.
+inline void take(const FaceRun& run, const FaceTables& tables, int64_t bins, int64_t slot, const int32_t* group) {
+    const int64_t kind = group[0], at = slot * tables.room + run.written[slot];
+    run.lengths[slot]++;
+    if (kind == kEnd) {
+        run.endings[slot] = kEnded;
+        return;
+    }
+    std::copy(group, group + 4, run.groups + 4 * at);
+    for (int axis = 0; axis < 3; axis++) {
+        tables.vertices[3 * at + axis] = group[1 + axis];
+        tables.used[(3 * slot + axis) * bins + group[1 + axis]] = true;
+    }
+    run.before[slot] = kind;
+    run.written[slot]++;
+    run.faces[slot] += kind != kBom && kind != kSecond;
+    run.ids[slot] += kind <= kBom ? 4 : 3;
+    if (run.ids[slot] >= run.max_ids[slot]) run.endings[slot] = kFull;
+}
+
+template <typename T>
+int run_steps(const FaceDecoder& d, const FaceTables& tables, const FaceShown& shown, const FaceRun& run,
+              const FaceChoice& choice) {
+    const int64_t rows = run.rows;
+    std::vector<int64_t> lengths(rows);
+    std::vector<float> uniform(rows * kDraws);
+    std::vector<int32_t> groups(rows * 4);
+    std::unique_ptr<bool[]> enough(new bool[rows]);
+    bool ended = false;
+    for (int64_t step = 0; step < run.steps && !ended; step++) {
+        for (int64_t b = 0; b < rows; b++) {
+            const int64_t slot = run.slots[b], draw = std::min(run.written[slot], run.num_draws[slot] - 1);
+            const float* from = run.draws + (slot * run.draw_room + draw) * kDraws;
+            std::copy(from, from + kDraws, uniform.begin() + b * kDraws);
+            lengths[b] = run.lengths[slot];
+            enough[b] = run.max_faces[slot] > 0 && run.max_faces[slot] <= run.faces[slot];
+        }
+        if (run.surfaces.show(run.surfaces.batch, run.slots, rows, &shown)) return 1;
+        const FaceRows step_rows = {rows,        1,           run.capacity, run.threads,  run.slots,
+                                    lengths.data(), run.before, run.written, enough.get(), uniform.data(),
+                                    groups.data(), run.hidden, run.logits};
+        if (FaceStep<T>(d, tables, shown, step_rows, choice).run()) return 1;
+        for (int64_t b = 0; b < rows; b++) {
+            take(run, tables, d.bins, run.slots[b], groups.data() + 4 * b);
+            ended |= run.endings[run.slots[b]] != kRuns;
+        }
+        if (run.surfaces.feed(run.surfaces.batch, run.slots, rows, groups.data())) return 1;
+    }
+    return 0;
+}
 
 }  // namespace

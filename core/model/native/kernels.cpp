@@ -40,6 +40,16 @@ FACE_STEP(face_step_float32, float)
 FACE_STEP(face_step_float16, Float16)
 FACE_STEP(face_step_bfloat16, BFloat16)
 
+// Such steps one after the other until a sequence ends or all are made. Returns 1 as above, or for a group that meto refuses.
+#define FACE_RUN(NAME, T)                                                                                            \
+    extern "C" int NAME(const FaceDecoder* decoder, const FaceTables* tables, const FaceShown* shown,                \
+                        const FaceRun* run, const FaceChoice* choice) {                                              \
+        return run_steps<T>(*decoder, *tables, *shown, *run, *choice);                                               \
+    }
+FACE_RUN(face_run_float32, float)
+FACE_RUN(face_run_float16, Float16)
+FACE_RUN(face_run_bfloat16, BFloat16)
+
 // The next rows of one slot through a face decoder's layers, from position `start` on: states (rows, width) in place;
 // what the last layer makes of them is left out unless it is read. Returns 1 as above.
 #define FACE_PREFILL(NAME, T)                                                                                        \

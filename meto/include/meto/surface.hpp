@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -180,19 +181,21 @@ class Uncovered {
     // count nearest those whose ranks grow geometrically. -1 where there are fewer.
     void about(Point to, std::size_t count, std::int32_t *out) {
         if (count == 0) return;
+        if (ranks_.size() != count || ranks_of_ != std::min(size(), reach * count)) rank(count);
         nearest_.resize(size());
         for (std::size_t i = 0; i < size(); ++i) {
             const float dx = x_[i] - to.x, dy = y_[i] - to.y, dz = z_[i] - to.z;
-            nearest_[i] = {dx * dx + dy * dy + dz * dz, order_[i]};
+            nearest_[i] = by_distance(dx * dx + dy * dy + dz * dz, order_[i]);
         }
-        const std::size_t span = std::min(size(), reach * count);
-        if (span < size()) std::nth_element(nearest_.begin(), nearest_.begin() + std::ptrdiff_t(span), nearest_.end());
-        std::sort(nearest_.begin(), nearest_.begin() + std::ptrdiff_t(span));
-        const double growth = count > 1 ? std::pow(double(span), 1.0 / double(count - 1)) : 1.0;
-        double place = 1;
-        for (std::size_t k = 0; k < count; ++k, place *= growth) {
-            const std::size_t rank = std::max(k, std::size_t(place + 1e-6) - 1);
-            out[k] = rank < span ? nearest_[rank].second : -1;
+        // From the farthest on, for what is nearer than one is not looked at behind it again.
+        auto end = nearest_.end();
+        for (std::size_t k = count; k-- > 0;) {
+            out[k] = -1;
+            if (ranks_[k] >= size()) continue;
+            const auto at = nearest_.begin() + std::ptrdiff_t(ranks_[k]);
+            if (at < end) std::nth_element(nearest_.begin(), at, end);
+            out[k] = std::int32_t(*at & 0xffffffffu);
+            end = at;
         }
     }
 
@@ -207,7 +210,25 @@ class Uncovered {
     std::vector<std::int32_t> order_;
     static constexpr std::size_t reach = 16;
     std::vector<float> x_, y_, z_;
-    std::vector<std::pair<float, std::int32_t>> nearest_;
+    std::vector<std::uint64_t> nearest_;
+    std::vector<std::size_t> ranks_;  // of `count` points among the nearest `ranks_of_`; size() at least where there is none
+    std::size_t ranks_of_ = 0;
+
+    // In the order of distances, which are not negative, and then of indices.
+    static std::uint64_t by_distance(float squared, std::int32_t index) {
+        std::uint32_t bits;
+        std::memcpy(&bits, &squared, sizeof bits);
+        return std::uint64_t(bits) << 32 | std::uint32_t(index);
+    }
+
+    void rank(std::size_t count) {
+        ranks_.resize(count);
+        ranks_of_ = std::min(size(), reach * count);
+        const double growth = count > 1 ? std::pow(double(ranks_of_), 1.0 / double(count - 1)) : 1.0;
+        double place = 1;
+        for (std::size_t k = 0; k < count; ++k, place *= growth)
+            ranks_[k] = std::max(k, std::size_t(place + 1e-6) - 1);
+    }
 };
 
 // How much of the points is shown at each step, and when a point counts as covered.
@@ -244,6 +265,7 @@ class Surface {
         gate_ = {no_vertex, no_vertex, no_vertex};
     }
 
+    const SurfaceOptions &options() const { return options_; }
     Phase phase() const { return phase_; }
     std::size_t open_edges() const { return open_.size(); }
     float uncovered() const { return uncovered_.share(); }

@@ -1,0 +1,27 @@
+// What unfinished surfaces show before a step, in arrays with a row a surface or a step. Native code beside meto is handed
+// the same structure, so the order of its members is part of the interface.
+#pragma once
+
+#include "meto/surface.hpp"
+
+namespace meto {
+
+struct Shown {
+    std::int32_t *phase, *open_edges;  // (rows)
+    std::int32_t *waiting;             // (rows, 2)
+    std::int32_t *gate, *neighbours;   // (rows, gate_columns), (rows, neighbour_columns)
+    std::int32_t *points;              // (rows, SurfaceOptions::points())
+    float *uncovered;                  // (rows) share of the points
+
+    void write(std::size_t row, Surface &surface) const {
+        phase[row] = std::int32_t(surface.phase());
+        open_edges[row] = std::int32_t(surface.open_edges());
+        surface.waiting(waiting + 2 * row);
+        surface.gate(gate + gate_columns * row);
+        surface.neighbours(neighbours + neighbour_columns * row);
+        surface.points(points + surface.options().points() * row);
+        uncovered[row] = surface.uncovered();
+    }
+};
+
+}  // namespace meto
