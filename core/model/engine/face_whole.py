@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.model import native
 from core.model.engine.face_layout import PREFILL_CHUNK, FaceLayout
 from core.model.engine.linear import Panels
 from core.model.face_decoder import rotary_angles
 from core.model.face_head import CHOSEN
-from core.model.face_input import POINT_WIDTH, PointSet, fourier, to_unit
+from core.model.face_input import POINT_WIDTH, PointSet, StepInput, fourier, to_unit
 from core.model.face_maps import REACH
 from core.model.sampling import SamplingConfig
 from meto.surface import Shown
@@ -116,7 +116,7 @@ class WholeFaceStep:
         steps, config = decoder.steps, decoder.config
         sizes = [config.hidden_dim, config.num_heads, decoder.bins, steps.near_points, steps.spread_points]
         numbers = [*sizes, len(self.layout.layers), head.fourier.shape[1]]
-        numbers += [head.fourier.data_ptr(), head.differences.data_ptr()]
+        numbers += [table.data_ptr() for table in (head.fourier, head.places, head.offsets)]
         numbers += [decoder.input.kind.weight.data_ptr(), decoder.input.phase.weight.data_ptr()]
         numbers += [*head.near.structure(), *head.spread.structure()]
         numbers += [number for panels in head.input for number in panels.structure()]
@@ -211,22 +211,46 @@ class _Head:
 
     def __init__(self, decoder: FaceDecoder):
         shown, head, bins = decoder.input, decoder.head, decoder.bins
-        self.fourier = self._table(to_unit(torch.arange(bins), bins), shown.frequencies, 0)
-        self.differences = self._table(torch.arange(1 - bins, bins) * (2 / bins), shown.frequencies, -1)
+        self.fourier = _fourier_table(to_unit(torch.arange(bins), bins), shown.frequencies)
+        self.places, self.offsets, rest = _input_tables(shown)
         self.fading = torch.exp(torch.arange(bins) / -REACH)
         self.near = _PointPanels(shown.near_set if shown.near else None)
         self.spread = _PointPanels(shown.spread_set if shown.spread else None)
-        self.input = [Panels([shown.fc1]), Panels([shown.fc2])]
+        self.input = [Panels([rest]), Panels([shown.fc2])]
         self.ops, self.key, self.query = Panels([head.ops]), Panels([head.key]), Panels([head.query])
         self.copy = [Panels([head.copy[0]]), Panels([head.copy[2]])]  # type: ignore[list-item]
         self.first = [Panels([hidden]) for hidden in head.hidden]  # type: ignore[list-item]
         pairs = zip(head.logits, head.weights, strict=True)
         self.second = [Panels([logits, weights]) for logits, weights in pairs]  # type: ignore[list-item]
 
-    @staticmethod
-    def _table(values: Tensor, frequencies: int, lowest: int) -> Tensor:
-        """(N, 1 + 2 * frequencies) of values (N,)."""
-        return fourier(values.unsqueeze(1), frequencies, lowest).contiguous()
+
+def _fourier_table(values: Tensor, frequencies: int, lowest: int = 0) -> Tensor:
+    """(N, 1 + 2 * frequencies) of values (N,)."""
+    return fourier(values.unsqueeze(1), frequencies, lowest).contiguous()
+
+
+def _input_tables(shown: StepInput) -> tuple[Tensor, Tensor, nn.Linear]:
+    """The input's first layer, taken apart: a sum of rows in place of most of its product.
+
+    Returns:
+        places: (21, bins + 1, O) what it makes of each coordinate of each vertex shown; last: of one that is unknown.
+        offsets: (18, 2 * bins, O) what it makes of each difference from the tip, from 1 - bins on, likewise.
+        rest: the layer of all other features.
+    """
+    weight, bins, frequencies = shown.fc1.weight.detach(), shown.bins, shown.frequencies
+    values = to_unit(torch.arange(bins), bins), torch.arange(1 - bins, bins) * (2 / bins)
+    tables, first = [], 0
+    for count, value, lowest in zip((3 * 7, 3 * 6), values, (0, -1), strict=True):
+        features = _fourier_table(torch.cat([value, value.new_zeros(1)]), frequencies, lowest)
+        # `fourier`'s order: all values, then all sines, then all cosines.
+        place = torch.arange(count).unsqueeze(1)
+        waves = place * frequencies + torch.arange(frequencies)
+        columns = first + torch.cat([place, count + waves, count * (1 + frequencies) + waves], dim=1)
+        tables.append(torch.einsum("nf,ovf->vno", features, weight[:, columns]).contiguous())
+        first += count * features.shape[1]
+    rest = nn.utils.skip_init(nn.Linear, shown.fc1.in_features - first, shown.fc1.out_features)
+    rest.weight.data, rest.bias.data = weight[:, first:], shown.fc1.bias.detach()
+    return tables[0], tables[1], rest
 
 
 class _PointPanels:

@@ -23,10 +23,13 @@ struct PointSet {
 struct FaceDecoder {
     int64_t width, heads, bins, near, spread, layers;
     int64_t per_axis;                // 1 + 2 * frequencies
-    const float *places, *offsets;   // `fourier` of each coordinate (bins, per_axis); of differences from 1 - bins on
+    const float* places;             // `fourier` of each coordinate (bins, per_axis)
+    // What the input's first matrix makes of each coordinate of a vertex seen (3 * kVertices, bins + 1, input1.out), and of
+    // each difference from the tip, from 1 - bins on (3 * (kVertices - 1), 2 * bins, input1.out); last: of none.
+    const float *place_table, *offset_table;
     const float *kinds, *phases;     // embeddings of the kind before and of the phase
     PointSet near_set, spread_set;   // of no points where none are shown
-    Linear input1, input2;
+    Linear input1, input2;  // the first without those
     const FaceLayer* layer;
     const float *norm, *cosines, *sines;  // of each position (capacity, head dim / 2)
     Linear ops, key;
@@ -241,48 +244,45 @@ class FaceStep {
     }
 
     void embed() {
-        const int64_t frequencies = (d_.per_axis - 1) / 2;
         Matrix features(rows_.rows, d_.input1.in), hidden(rows_.rows, d_.input1.out);
         for (int64_t b = 0; b < rows_.rows; b++) {
             const int64_t slot = rows_.slots[b];
             float* to = features.row(b);
-            const Vertex tip = seen(slot, 0);
-            // `fourier`'s order: all values, then all sines, then all cosines.
-            const auto write = [&](int vertex, int axis, int vertices, const float* from) {
-                const int64_t place = 3 * vertex + axis, values = 3 * vertices;
-                to[place] = from[0];
-                for (int64_t j = 0; j < frequencies; j++) {
-                    to[values + place * frequencies + j] = from[1 + j];
-                    to[values + (values + place) * frequencies + j] = from[1 + frequencies + j];
-                }
-            };
-            std::vector<float> nothing(d_.per_axis);  // of the place 0, and of no offset
-            for (int64_t j = 0; j < frequencies; j++) nothing[1 + frequencies + j] = 1;
-            for (int v = 0; v < kVertices; v++)
-                for (int axis = 0; axis < 3; axis++) {
-                    const Vertex vertex = seen(slot, v);
-                    write(v, axis, kVertices, vertex.known() ? d_.places + vertex[axis] * d_.per_axis : nothing.data());
-                }
-            to += 3 * kVertices * d_.per_axis;
-            for (int v = 1; v < kVertices; v++)
-                for (int axis = 0; axis < 3; axis++) {
-                    const Vertex vertex = seen(slot, v);
-                    const bool both = vertex.known() && tip.known();
-                    const int64_t apart = both ? vertex[axis] - tip[axis] + d_.bins - 1 : 0;
-                    write(v - 1, axis, kVertices - 1, both ? d_.offsets + apart * d_.per_axis : nothing.data());
-                }
-            to += 3 * (kVertices - 1) * d_.per_axis;
             for (int v = 0; v < kVertices; v++) *to++ = seen(slot, v).known();
             to = write_scalars(slot, to);
             write_points(slot, to);
         }
         features.apply_to(d_.input1, rows_.rows, hidden);
+        for (int64_t b = 0; b < rows_.rows; b++) add_vertices(rows_.slots[b], hidden.row(b));
         hidden.map(gelu);
         hidden.apply_to(d_.input2, rows_.rows, states_);
         for (int64_t b = 0; b < rows_.rows; b++) {
             const int64_t slot = rows_.slots[b];
             add(states_.row(b), d_.kinds + rows_.before[slot] * d_.width, d_.width);
             add(states_.row(b), d_.phases + shown_.phase[slot] * d_.width, d_.width);
+        }
+    }
+
+    void add_vertices(int64_t slot, float* to) const {
+        const int64_t size = d_.input1.out, places = d_.bins + 1, offsets = 2 * d_.bins;
+        const float* rows[3 * (2 * kVertices - 1)];
+        int count = 0;
+        const Vertex tip = seen(slot, 0);
+        for (int v = 0; v < kVertices; v++) {
+            const Vertex vertex = seen(slot, v);
+            const bool known = vertex.known(), both = known && tip.known();
+            for (int axis = 0; axis < 3; axis++) {
+                const int64_t place = known ? vertex[axis] : places - 1;
+                rows[count++] = d_.place_table + ((3 * v + axis) * places + place) * size;
+                if (v == 0) continue;
+                const int64_t offset = both ? vertex[axis] - tip[axis] + d_.bins - 1 : offsets - 1;
+                rows[count++] = d_.offset_table + ((3 * (v - 1) + axis) * offsets + offset) * size;
+            }
+        }
+        for (int64_t c = 0; c < size; c += kLanes) {
+            Lanes sum = load(to + c);
+            for (int r = 0; r < count; r++) sum += load(rows[r] + c);
+            store(to + c, sum);
         }
     }
 
