@@ -1,21 +1,44 @@
-"""AdamW and its learning-rate schedule, a pure function of how far the run is."""
+"""AdamW, or Muon with AdamW, and their learning-rate schedule, a pure function of how far the run is."""
 
 import math
+from collections.abc import Sequence
 
-from torch import nn
-from torch.optim import AdamW
+from torch import Tensor, nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from core.training.options import TrainConfig
 
 BETAS = (0.9, 0.95)
 FINAL_SHARE = 0.1  # of the learning rate, at the end of the cosine
 
 
-def build_optimizer(model: nn.Module, lr: float, weight_decay: float) -> AdamW:
-    """AdamW over the trainable parameters.
+def build_optimizers(model: nn.Module, config: TrainConfig) -> list[tuple[Optimizer, float]]:
+    """The optimizers of the trainable parameters and the highest learning rate of each.
+
+    With `--optimizer muon` the decoder's matrices (not its tables of embeddings) are Muon's: momentum, made orthogonal
+    by Newton-Schulz iterations (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
+    """
+    if config.optimizer == "adamw":
+        return [(build_optimizer(model, config.lr, config.weight_decay), config.lr)]
+    decoder = getattr(model, "mesh_decoder", None)
+    if not isinstance(decoder, nn.Module):
+        raise ValueError("--optimizer muon: it is for the decoder of an ArAE, and this model has none")
+    matrices = [m.weight for m in decoder.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
+    if not matrices:
+        raise ValueError("--optimizer muon: every matrix of the decoder is frozen")
+    muon = Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay, momentum=BETAS[1])
+    rest = build_optimizer(model, config.lr, config.weight_decay, but=matrices)
+    return [(muon, config.muon_lr), (rest, config.lr)]
+
+
+def build_optimizer(model: nn.Module, lr: float, weight_decay: float, but: Sequence[Tensor] = ()) -> AdamW:
+    """AdamW over the trainable parameters, but for some.
 
     Matrices and tables decay; biases, norms and other vectors do not: pulling a norm's gain towards zero regularises
     nothing, and at the published 0.01 x lr the difference to decaying everything is far below the noise of a run.
     """
-    trainable = [p for p in model.parameters() if p.requires_grad]
+    others = {id(p) for p in but}
+    trainable = [p for p in model.parameters() if p.requires_grad and id(p) not in others]
     if not trainable:
         raise ValueError("every parameter of the model is frozen: there is nothing to train")
     groups = [

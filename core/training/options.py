@@ -36,8 +36,12 @@ class TrainConfig:
     """Largest norm of the gradient; 0: no limit."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "bf16"
     """Precision of matrix products; weights are float32."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: the matrices of an ArAE's decoder by Muon, everything else by AdamW; not with --shard."""
     lr: float = 1e-4
-    """Highest learning rate."""
+    """Highest learning rate (of AdamW)."""
+    muon_lr: float = 0.02
+    """Highest learning rate of Muon."""
     weight_decay: float = 0.01
     """Decay of matrices and tables (not of biases and norms), times the learning rate."""
     warmup_ratio: float = 0.01
@@ -80,8 +84,10 @@ class TrainConfig:
         for name in NOT_NEGATIVE:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise ValueError(f"--lr {self.lr}: a positive number is needed")
+        for name in ("lr", "muon_lr"):
+            rate = getattr(self, name)
+            if not (rate > 0 and math.isfinite(rate)):
+                raise ValueError(f"--{name} {rate}: a positive number is needed")
         if not 0 <= self.ema < 1:
             raise ValueError(f"--ema {self.ema}: a decay in [0, 1) is needed; 0 is off")
         if not 0 <= self.warmup_ratio < 1:

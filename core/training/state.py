@@ -3,6 +3,7 @@
 Parameters and moments go by parameter name, so a checkpoint of several processes loads in one, and the other way round.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -10,36 +11,54 @@ from torch import Tensor, nn
 # Imported inside: torch.distributed's checkpoint package takes a second, and inference does without it.
 
 
-def snapshot(model: nn.Module, optimizer: Any, scaler: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights on the CPU, and the state of optimizer and gradient scaler; every process has to call it.
+def snapshot(model: nn.Module, optimizers: Sequence[Any], scaler: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights on the CPU, and the state of optimizers and gradient scaler; every process has to call it.
 
     Args:
-        model, optimizer: as accelerate prepared them; at least one step has been taken.
+        model, optimizers: as accelerate prepared them; at least one step has been taken.
         scaler: of fp16 gradients, or None.
     """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights, moments = get_state_dict(model, optimizer.optimizer, options=options)
-    state = {"optimizer": moments, "scaler": scaler.state_dict() if scaler is not None else {}}
+    weights, moments = get_state_dict(model, [each.optimizer for each in optimizers], options=options)
+    state = {
+        "optimizer": moments,
+        "kinds": _kinds(optimizers),
+        "scaler": scaler.state_dict() if scaler is not None else {},
+    }
     return cast(dict[str, Tensor], weights), state
 
 
-def restore(model: nn.Module, optimizer: Any, scaler: Any, state: dict[str, Any]) -> None:
-    """Give optimizer and scaler the state that `snapshot` took; the weights are loaded before the model is prepared."""
+def restore(model: nn.Module, optimizers: Sequence[Any], scaler: Any, state: dict[str, Any]) -> None:
+    """Give optimizers and scaler the state that `snapshot` took; the weights are loaded before the model is prepared.
+
+    Raises:
+        ValueError: it is that of other optimizers.
+    """
+    if (before := state.get("kinds", ["AdamW"])) != (now := _kinds(optimizers)):
+        raise ValueError(
+            f"the run's checkpoint is of {' and '.join(before)}, and --optimizer now asks for {' and '.join(now)}: "
+            "continue with the same, or begin another run from its weights with --resume"
+        )
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
-    decays = [group["weight_decay"] for group in optimizer.param_groups]
+    decays = [group["weight_decay"] for each in optimizers for group in each.param_groups]
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    set_optimizer_state_dict(model, optimizer.optimizer, state["optimizer"], options=options)
-    for group, decay in zip(optimizer.param_groups, decays, strict=True):
+    plain = [each.optimizer for each in optimizers]
+    set_optimizer_state_dict(model, plain, state["optimizer"], options=options)
+    for group, decay in zip((group for each in optimizers for group in each.param_groups), decays, strict=True):
         group["weight_decay"] = decay  # the option, not what it was when the checkpoint was written
     if scaler is not None and state["scaler"]:
         scaler.load_state_dict(state["scaler"])
 
 
+def _kinds(optimizers: Sequence[Any]) -> list[str]:
+    return [type(each.optimizer).__name__ for each in optimizers]
+
+
 def stored_bytes(model: nn.Module) -> tuple[int, int]:
-    """Sizes of a checkpoint's weights and of AdamW's moments."""
+    """Sizes of a checkpoint's weights and of the optimizer's moments, at most."""
     weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     moments = sum(2 * 4 * p.numel() for p in model.parameters() if p.requires_grad)
     return weights, moments

@@ -22,7 +22,7 @@ import torch
 from core.training import checkpoint, estimate, log, shard
 from core.training.ema import Ema
 from core.training.log import Sums
-from core.training.optim import build_optimizer, learning_rate
+from core.training.optim import build_optimizers, learning_rate
 from core.training.options import TrainConfig
 from core.training.processes import Agreement, StopSignal
 from core.training.state import restore, snapshot, stored_bytes
@@ -76,6 +76,8 @@ class Trainer:
         self.config, self.task = config, task
         self.workspace = Path(config.workspace).expanduser()
         self.sharded = shard.wanted(config.shard)
+        if self.sharded and config.optimizer == "muon":
+            raise ValueError("--optimizer muon: it needs whole matrices, and --shard (FSDP) divides them; use adamw")
         self.accelerator = _accelerator(config, self.workspace)
         self.is_main = self.accelerator.is_main_process
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
@@ -149,12 +151,13 @@ class Trainer:
             # Not through accelerate, which would replicate it; so what its wrapper does for precision is done here.
             self.model = shard.shard(model.to(self.accelerator.device), self.accelerator.device)
             self.precision: Callable[[], AbstractContextManager] = self.accelerator.autocast
-            optimizer = build_optimizer(self.model, self.config.lr, self.config.weight_decay)
-            self.optimizer = self.accelerator.prepare(optimizer)
+            made = build_optimizers(self.model, self.config)
+            optimizers = [self.accelerator.prepare(optimizer) for optimizer, _ in made]
         else:
-            optimizer = build_optimizer(model, self.config.lr, self.config.weight_decay)
-            self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+            made = build_optimizers(model, self.config)
+            self.model, *optimizers = self.accelerator.prepare(model, *(optimizer for optimizer, _ in made))
             self.precision = nullcontext
+        self.optimizers, self.highest_rates = optimizers, [rate for _, rate in made]
         self.ema = Ema(self._plain_model(), self.config.ema) if self.config.ema else None
         self.peak, self.flops = 0.0, getattr(self.task, "flops", lambda _batch: 0.0)
         if hasattr(self.task, "flops"):
@@ -203,7 +206,7 @@ class Trainer:
 
     def _restore(self, path: Path) -> None:
         state = checkpoint.read_state(path)
-        restore(self.model, self.optimizer, self.accelerator.scaler, state)
+        restore(self.model, self.optimizers, self.accelerator.scaler, state)
         self.position = Position(**state["position"])
         self.window.sums = {name: (total, count) for name, (total, count) in state["window"].items()}
         if self.ema and "ema" in state:
@@ -291,11 +294,12 @@ class Trainer:
         norm = shard.whole(norm)
         values = torch.stack([*losses, torch.as_tensor(norm, device=losses[0].device)]).float().tolist()
         self._stop_if_bad(group, values[:-1], values[-1])
-        rate = learning_rate(self._done(next_step=True), config.lr, config.warmup_ratio)
-        for param_group in self.optimizer.param_groups:
-            param_group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        share = learning_rate(self._done(next_step=True), 1.0, config.warmup_ratio)
+        for optimizer, highest in zip(self.optimizers, self.highest_rates, strict=True):
+            for param_group in optimizer.param_groups:
+                param_group["lr"] = share * highest
+            optimizer.step()
+            optimizer.zero_grad()
         if self.ema:
             self.ema.update()
         where.step += 1
@@ -303,7 +307,7 @@ class Trainer:
         loss_sum = sum(loss * weight for loss, weight in zip(values, weights, strict=False))
         own = {"loss": (loss_sum, sum(weights)), "mfu": (flops, 0.0)}
         self._note(log.add_up([own, *map(log.numbers, sums)]), total)
-        self.window.add({"grad_norm": (values[-1], 1.0), "lr": (rate, 1.0)})
+        self.window.add({"grad_norm": (values[-1], 1.0), "lr": (share * config.lr, 1.0)})
 
     def _synchronised(self, last: bool) -> AbstractContextManager:
         """Gradients are exchanged once a step, in its last micro-batch's backward pass."""
@@ -442,7 +446,7 @@ class Trainer:
         return self.model if self.sharded else self.accelerator.unwrap_model(self.model)
 
     def _save(self, is_best: bool) -> None:
-        weights, state = snapshot(self.model, self.optimizer, self.accelerator.scaler)
+        weights, state = snapshot(self.model, self.optimizers, self.accelerator.scaler)
         state |= {
             "position": {**asdict(self.position), "seconds": self._clock()},
             "window": self.window.sums,

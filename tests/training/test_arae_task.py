@@ -155,13 +155,14 @@ def test_a_condition_without_data():
         make_task(cond_mode="image", num_cond_tokens=257)
 
 
-def test_a_killed_run_continues_bit_for_bit_with_any_number_of_workers(tmp_path):
-    options = {"num_epochs": 2, "save_every": 3, "log_every": 1, "dropout": 0.1}
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_killed_run_continues_bit_for_bit_with_any_number_of_workers(tmp_path, optimizer):
+    options = {"num_epochs": 2, "save_every": 3, "log_every": 1, "dropout": 0.1, "optimizer": optimizer}
 
     def train(name, task_class=ArAETask, **more):
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
-        config = with_overrides(CONFIG, workspace=str(tmp_path / name), **options, **more)
+        config = with_overrides(CONFIG, workspace=str(tmp_path / name), **{**options, **more})
         task = task_class(config.tokenizer, config.model, config.data, config.train)
         return Trainer(config.train, task).fit()
 
@@ -186,3 +187,6 @@ def test_a_killed_run_continues_bit_for_bit_with_any_number_of_workers(tmp_path)
         assert a.keys() == b.keys()
         assert all(a[name] == b[name] for name in a if name not in ("tokens_per_second", "mfu"))
         assert a["split"] == "test" or 0 < a["mfu"] < 1
+    if optimizer == "muon":
+        with pytest.raises(ValueError, match="checkpoint is of Muon and AdamW, and --optimizer now asks for AdamW"):
+            train("killed", **{"optimizer": "adamw", "num_epochs": 3})

@@ -105,9 +105,10 @@ class SurfaceBatch:
         """For native code that makes many steps without Python: addresses of this batch and of two C functions.
 
         `int32_t show(void* batch, const int64_t* which, int64_t count, const Shown* out)` writes what is known of some
-        surfaces, each in the row of its number (Shown: include/meto/shown.hpp); `int32_t feed(void* batch, const int64_t*
-        which, int64_t count, const int32_t* groups)` feeds each its group (kind, x, y, z), the end being none, and returns
-        1 at one that may not come next. They are good for as long as this object lives, need no GIL, and check no number.
+        surfaces, each in the row of its number (Shown: include/meto/shown.hpp). `int32_t feed(void* batch, const
+        int64_t* which, int64_t count, const int32_t* groups)` feeds each its group (kind, x, y, z), the end being none,
+        and returns 1 at one that may not come next. They are good for as long as this object lives, need no GIL, and
+        check no number.
         """
         return self._surfaces.native()
 
