@@ -40,9 +40,8 @@ from core.data.batch import Batch, BatchSampler, make_loader
 from core.data.sources import cpu_count
 from core.groups import Steps
 from core.model.arae import ArAE
-from core.model.face_decoder import FaceDecoder
 from core.tokens import PAD, Tokenizer
-from core.training.optim import BETAS, build_optimizer, learning_rate
+from core.training.optim import build_optimizers, learning_rate
 from core.training.steps import seed_all
 
 BATCH = {"cpu": 8, "cuda": 64}
@@ -56,7 +55,10 @@ class Row:
     variant: v.Variant = contextlib.nullcontext
     batch: float = 1  # times the device's usual one
     lr: float = 1  # likewise
-    muon: float = 0  # its learning rate, for the matrices of layers, input and head; the rest stays with AdamW
+
+
+def muon(lr: float) -> dict[str, Any]:
+    return {"optimizer": "muon", "muon_lr": lr}
 
 
 def latents(count: int) -> dict[str, int]:
@@ -70,8 +72,8 @@ ROWS = {
     "batch: half": Row(batch=0.5),
     "batch: double": Row(batch=2),
     "batch: double, lr: 1.4": Row(batch=2, lr=1.4),
-    "optimizer: Muon 0.005": Row(muon=0.005),
-    "optimizer: Muon 0.02": Row(muon=0.02),
+    "optimizer: Muon 0.005": Row(muon(0.005)),
+    "optimizer: Muon 0.02": Row(muon(0.02)),
     "optimizer: no weight decay": Row({"weight_decay": 0.0}),
     "positions: learned": Row(variant=v.learned_positions),
     "positions: none": Row(variant=v.no_positions),
@@ -123,17 +125,17 @@ ROWS = {
     "bins: 64": Row({"discrete_bins": 64}),
     "bins: 256": Row({"discrete_bins": 256}),
     # What won, together.
-    "Muon: 0.01": Row(muon=0.01),
-    "Muon: 0.02": Row(muon=0.02),
-    "Muon: 0.04": Row(muon=0.04),
-    "Muon: 0.02, batch: half": Row(muon=0.02, batch=0.5),
-    "Muon: 0.02, size: 4 layers": Row({"num_layers": 4}, muon=0.02),
-    "Muon: 0.02, size: 8 layers": Row({"num_layers": 8}, muon=0.02),
-    "Muon: 0.02, norm: post": Row(variant=v.post_norm, muon=0.02),
-    "Muon: 0.02, head: 256 wide, tied": Row({"head_dim": 256}, v.tied, muon=0.02),
-    "Muon: 0.02, head: Fourier values": Row(variant=v.fourier_values, muon=0.02),
-    "Muon: 0.02, points: no spread": Row({"spread_points": 0}, muon=0.02),
-    "Muon: 0.02, points: 2048": Row({"point_num": 2048}, muon=0.02),
+    "Muon: 0.01": Row(muon(0.01)),
+    "Muon: 0.02": Row(muon(0.02)),
+    "Muon: 0.04": Row(muon(0.04)),
+    "Muon: 0.02, batch: half": Row(muon(0.02), batch=0.5),
+    "Muon: 0.02, size: 4 layers": Row(muon(0.02) | {"num_layers": 4}),
+    "Muon: 0.02, size: 8 layers": Row(muon(0.02) | {"num_layers": 8}),
+    "Muon: 0.02, norm: post": Row(muon(0.02), v.post_norm),
+    "Muon: 0.02, head: 256 wide, tied": Row(muon(0.02) | {"head_dim": 256}, v.tied),
+    "Muon: 0.02, head: Fourier values": Row(muon(0.02), v.fourier_values),
+    "Muon: 0.02, points: no spread": Row(muon(0.02) | {"spread_points": 0}),
+    "Muon: 0.02, points: 2048": Row(muon(0.02) | {"point_num": 2048}),
 }
 
 
@@ -184,37 +186,12 @@ def merged(pieces: Sequence[Batch]) -> Batch:
 # ---- a row ----------------------------------------------------------------------------------------------------------
 
 
-class Optimizers:
-    """AdamW for all, or with Muon for the matrices of layers, input and head."""
-
-    def __init__(self, model: ArAE, config: Config, muon: float):
-        self.muon: list[torch.optim.Optimizer] = []
-        decoder = model.mesh_decoder
-        assert isinstance(decoder, FaceDecoder)
-        if muon:
-            tables = {id(m.weight) for m in decoder.modules() if isinstance(m, torch.nn.Embedding)}
-            matrices = [p for p in decoder.parameters() if p.ndim == 2 and id(p) not in tables]
-            self.muon = [torch.optim.Muon(matrices, lr=muon, weight_decay=config.train.weight_decay, momentum=BETAS[1])]
-            for matrix in matrices:
-                matrix.requires_grad_(False)  # not AdamW's
-        self.adam = build_optimizer(model, config.train.lr, config.train.weight_decay)
-        self.rates = [(self.adam, config.train.lr), *((each, muon) for each in self.muon)]
-        model.mesh_decoder.requires_grad_(True)
-
-    def step(self, position: float, warmup: float) -> None:
-        for optimizer, rate in self.rates:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(position, rate, warmup)
-            optimizer.step()
-            optimizer.zero_grad()
-
-
 def train(row: Row, pieces: list[Batch], held_out: list[Batch], seconds: float, seed: int, device: str) -> dict:
     config = config_of(row, device)
     seed_all(seed, "weights")
     with row.variant():
         model = ArAE(config.model, Tokenizer(config.tokenizer).vocab_size).to(device).train()
-        optimizers = Optimizers(model, config, row.muon)
+        optimizers = build_optimizers(model, config.train)
         each = config.train.batch_size // len(pieces[0])
         rng, order = np.random.default_rng(seed), np.zeros(0, int)
         faces = steps = 0
@@ -230,7 +207,11 @@ def train(row: Row, pieces: list[Batch], held_out: list[Batch], seconds: float, 
                 loss = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizers.step(max(spent / seconds, 1e-4), config.train.warmup_ratio)
+            for optimizer, highest in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(max(spent / seconds, 1e-4), highest, config.train.warmup_ratio)
+                optimizer.step()
+                optimizer.zero_grad()
             faces, steps = faces + batch.num_faces.sum(), steps + 1
         nats = nats_per_face(model, held_out)
     parameters = sum(p.numel() for p in model.mesh_decoder.parameters())

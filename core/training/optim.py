@@ -23,7 +23,9 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[tuple[Optimi
     decoder = getattr(model, "mesh_decoder", None)
     if not isinstance(decoder, nn.Module):
         raise ValueError("--optimizer muon: it is for the decoder of an ArAE, and this model has none")
-    matrices = [m.weight for m in decoder.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
+    tables = {id(m.weight) for m in decoder.modules() if isinstance(m, nn.Embedding)}
+    weights = [m.weight for m in decoder.modules() if isinstance(m, nn.Linear) and id(m.weight) not in tables]
+    matrices = [weight for weight in weights if weight.requires_grad]
     if not matrices:
         raise ValueError("--optimizer muon: every matrix of the decoder is frozen")
     muon = Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay, momentum=BETAS[1])

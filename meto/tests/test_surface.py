@@ -1,5 +1,7 @@
 """Unfinished surfaces: groups of a stream, what is known before each, live as well as replayed."""
 
+import ctypes
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,37 @@ def test_live_equals_replayed_in_any_batch():
                 for name in shown._fields:
                     assert np.array_equal(getattr(shown, name)[k], getattr(wanted[k], name)[step])
         surfaces.feed([g[step] if step < len(g) else [-1, 0, 0, 0] for g in streams])
+
+
+def test_native_code_is_shown_and_feeds_the_same():
+    tokens = octahedra(3)[2]
+    groups = to_groups(tokens)
+    points = np.random.default_rng(0).uniform(-1, 1, (200, 3)).astype(np.float32)
+    ours, theirs = (SurfaceBatch(3, BINS, near=4, spread=3) for _ in range(2))
+    for batch in (ours, theirs):
+        batch.begin(1, points)
+        batch.begin(2)
+    batch, show, feed = theirs.native()
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    show = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, number, pointer)(show)
+    feed = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, number, pointer)(feed)
+    which = np.array([1, 2], np.int64)
+    shown = theirs.shown()
+    untouched = [part[0].copy() for part in shown]
+    arrays = (ctypes.c_void_p * 7)(
+        *(part.ctypes.data for part in (*shown[:2], shown.waiting, shown.gate, shown.neighbours, shown.points)),
+        shown.uncovered.ctypes.data,
+    )
+    for group in groups:
+        assert show(batch, which.ctypes.data, 2, ctypes.addressof(arrays)) == 0
+        for mine, other in zip(ours.shown(), shown, strict=True):
+            assert np.array_equal(mine[1:], other[1:])
+        pair = np.ascontiguousarray(np.tile(group, (2, 1)), np.int32)
+        assert feed(batch, which.ctypes.data, 2, pair.ctypes.data) == 0
+        ours.feed(np.stack([np.full(4, -1), group, group]))
+    assert all(np.array_equal(before, part[0]) for before, part in zip(untouched, shown, strict=True))
+    wrong = np.array([[SECOND, 1, 1, 1]] * 2, np.int32)
+    assert feed(batch, which.ctypes.data, 2, wrong.ctypes.data) == 1
 
 
 def test_phases_and_gates():
@@ -157,6 +190,30 @@ def test_normals_where_there_are_none(points):
     normals = estimate_normals(points)
     assert normals.shape == points.shape
     assert np.linalg.norm(normals, axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 0), (1, 1e-3, 1e-6), (1, 0, 0)], ids=str)
+@pytest.mark.parametrize("coarse", [False, True])
+def test_normals_are_made_of_the_nearest_points(shape, coarse):
+    points = np.random.default_rng(0).uniform(-1, 1, (700, 3)).astype(np.float32)
+    if coarse:  # many points in one place, and at equal distances: the lower index is the nearer
+        points = np.round(points * 4) / 4
+    points *= np.array(shape, np.float32)
+    squares = np.square(points[:, None] - points[None])  # (N, N, 3), float32
+    distances = (squares[..., 0] + squares[..., 1]) + squares[..., 2]
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :8]
+    normals = estimate_normals(points)
+    for normal, about in zip(normals.astype(np.float64), points[nearest].astype(np.float64), strict=True):
+        spread = about - about.mean(0)
+        least = np.linalg.eigvalsh(spread.T @ spread)
+        assert np.square(spread @ normal).sum() == pytest.approx(least[0], abs=1e-6 + 1e-4 * least[2])
+
+
+def test_normals_of_points_that_are_nowhere():
+    points = np.random.default_rng(0).uniform(-1, 1, (50, 3)).astype(np.float32)
+    wrong = points.copy()
+    wrong[7], wrong[9, 1] = np.nan, np.inf
+    assert np.linalg.norm(estimate_normals(wrong), axis=1)[[3, 7]] == pytest.approx(1)
 
 
 def test_normals_need_neighbours():
