@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.random_weights import random_model
 from core import cli
 from core.config import ARAE
 from core.model.arae import ArAE
@@ -26,28 +27,13 @@ from core.model.engine import Engine, Request
 from core.model.engine.linear import Projection
 from core.model.engine.token_stepper import TokenStepper
 from core.model.sampling import SamplingConfig
-from core.tokens import EOS, Tokenizer
+from core.tokens import Tokenizer
 from core.training.weights import build_loaded
 
+CPU = torch.device("cpu")
 STEPS = 20
 LAST_FACES = 10  # that are generated when the others' place in the cache is only filled
 TOKENS_PER_FACE = 4.4  # of artists' meshes: how long a cache the faces need
-
-
-def random_model() -> ArAE:
-    """The preset in bfloat16, every matrix random, made without a float32 copy."""
-    with torch.device("meta"):
-        model = ArAE(ARAE.model, Tokenizer(ARAE.tokenizer).vocab_size)
-    model = model.to(torch.bfloat16).to_empty(device="cpu").eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "norm" in name or ".ln" in name or name.endswith("bias"):
-            parameter.fill_(1.0 if name.endswith("weight") else 0.0)
-        else:
-            parameter.normal_(std=0.02, generator=generator)
-    model.mesh_decoder.model.layers[-1].final_layer_norm.bias.fill_(0.1)  # type: ignore[union-attr, operator]
-    model.mesh_decoder.lm_head.weight[EOS] = -1.0
-    return model
 
 
 # ---- 2 --------------------------------------------------------------------------------------------------------------
@@ -56,7 +42,7 @@ def random_model() -> ArAE:
 @torch.inference_mode()
 def against_memory() -> dict[str, float]:
     """The step of one sequence after its prefill, against the rate of memory and of its matrix products alone."""
-    model, tokenizer = random_model(), Tokenizer(ARAE.tokenizer)
+    model, tokenizer = random_model(ARAE, CPU, torch.bfloat16), Tokenizer(ARAE.tokenizer)
     engine = Engine(model.mesh_decoder, tokenizer, SamplingConfig(), 1, take_weights=True)
     stepper = engine.stepper
     assert isinstance(stepper, TokenStepper)
@@ -126,7 +112,7 @@ def main() -> int:
     options = parser.parse_args()
     cli.use_threads(options.threads)
     if options.write:
-        save_file(random_model().state_dict(), options.weights)
+        save_file(random_model(ARAE, CPU, torch.bfloat16).state_dict(), options.weights)
         return 0
     print(json.dumps(generated(options.weights, options.faces, options.whole)))
     return 0

@@ -30,6 +30,7 @@ import torch
 sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.random_weights import random_model
 from core import cli
 from core.config import PRESETS, Config
 from core.data.batch import collate
@@ -40,7 +41,7 @@ from core.data.sources import PackedMeshes
 from core.model.arae import ArAE
 from core.model.engine import Engine, Request
 from core.model.sampling import SamplingConfig
-from core.tokens import EOS, Tokenizer
+from core.tokens import Tokenizer
 from core.training import estimate
 from core.training.optim import build_optimizer
 from core.training.steps import seed_all
@@ -101,26 +102,6 @@ def memory_rate(device: torch.device) -> float:
     buffer = torch.ones(2**30 if device.type == "cuda" else 2**26, dtype=torch.float32, device=device)
     buffer.sum()
     return max(buffer.numel() * 4 / seconds(device, buffer.sum) for _ in range(5))
-
-
-def random_model(config: Config, device: torch.device, dtype: torch.dtype) -> ArAE:
-    """Random weights made on the device; EOS is never likely."""
-    with torch.device("meta"):
-        model = ArAE(config.model, Tokenizer(config.tokenizer).vocab_size)
-    model = model.to(dtype).to_empty(device=device).eval()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm" in name or ".ln" in name or name.endswith("bias"):
-                parameter.fill_(1.0 if name.endswith("weight") else 0.0)
-            else:
-                parameter.normal_(std=0.02)
-        if config.model.decoder.decoder == "face":
-            model.mesh_decoder.head.ops.bias.copy_(torch.tensor([0.0, 0.0, -2.8, -100.0]))  # type: ignore[union-attr, operator]
-        else:
-            model.mesh_decoder.model.layers[-1].final_layer_norm.bias.fill_(0.1)  # type: ignore[union-attr, operator]
-            model.mesh_decoder.lm_head.weight[EOS] = -1.0  # type: ignore[union-attr]
-    return model
 
 
 def clouds(config: Config, count: int) -> list[np.ndarray]:

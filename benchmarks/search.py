@@ -140,8 +140,8 @@ ROWS = {
 
 
 def config_of(row: Row, device: str) -> Config:
-    """ArAE-tiny with the row's options. Points are never withheld: the steps of others are made on the host."""
-    base = with_overrides(PRESETS["ArAE-tiny"][1], use_dense_meshes=True, points_dropout=0.0)
+    """ArAE-tiny by AdamW, then the row. Points are never withheld: the steps of others are made on the host."""
+    base = with_overrides(PRESETS["ArAE-tiny"][1], use_dense_meshes=True, points_dropout=0.0, optimizer="adamw")
     made = with_overrides(base, **row.options)
     train = replace(made.train, lr=LR[device] * row.lr, batch_size=int(BATCH[device] * row.batch))
     return replace(made, train=train)

@@ -86,7 +86,13 @@ ARAE_TINY = Config(
         augment=AugmentConfig(rotate_step=90, use_mirror_aug=True, use_stretch_aug=True, use_damage_aug=True),
     ),
     train=TrainConfig(
-        batch_size=12, batch_tokens=8192, lr=1.5e-3, weight_decay=0.05, warmup_ratio=0.02, num_epochs=100
+        batch_size=12,
+        batch_tokens=8192,
+        optimizer="muon",
+        lr=1.5e-3,
+        weight_decay=0.05,
+        warmup_ratio=0.02,
+        num_epochs=100,
     ),
     test=InferConfig(test_num_face=(400,), sampling=SamplingConfig(refuse_faces=True, candidates=128, top_k=50)),
 )
@@ -95,7 +101,7 @@ ARAE_TINY = Config(
 ARAE_TINY_TOKEN = replace(
     ARAE_TINY,
     model=replace(ARAE_TINY.model, decoder=replace(ARAE_TINY.model.decoder, decoder="token")),
-    train=replace(ARAE_TINY.train, lr=7e-4),
+    train=replace(ARAE_TINY.train, optimizer="adamw", lr=7e-4),
 )
 
 # The smallest model that is still all of the system: for tests, and to see a change train within a minute.

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from core import cli
 from core.training.log import METRICS_NAME
 
-SIZE, MARGIN = (460, 300), (64, 34, 14, 40)  # of a plot; its left, top, right and bottom margins, in pixels
+SIZE, MARGIN = (460, 300), (64, 34, 24, 40)  # of a plot; its left, top, right and bottom margins, in pixels
 COLORS = [(31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189)]
 TICKS = 5
 NAMES = ["loss", "nats_per_face", "token_accuracy"]
