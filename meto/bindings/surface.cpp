@@ -81,15 +81,7 @@ class SurfaceBatch {
         Array<float> out(size, each + 1);
         const auto *at = buffer.data<std::int32_t>();
         nb::gil_scoped_release release;
-        for (std::size_t b = 0; b < size; ++b) {
-            float *row = out.data + b * (each + 1);
-            bool ends = surfaces_[b].uncovered() > 1 - end_cover;
-            for (std::size_t k = 0; k < each; ++k, at += 4) {
-                row[k] = candidate(surfaces_[b], at, at - 4 * k, row);
-                ends |= at[0] == std::int32_t(Group::end);
-            }
-            row[each] = ends ? INFINITY : float(surfaces_[b].misfit_of_unasked_end());
-        }
+        for (std::size_t b = 0; b < size; ++b, at += 4 * each) misfits_of(surfaces_[b], at, each, end_cover, out.data + b * (each + 1));
         return out.object;
     }
 
@@ -114,10 +106,10 @@ class SurfaceBatch {
         return rows.objects();
     }
 
-    // For native code that makes many steps without Python: addresses of this batch and of `show` and `feed_some`.
+    // For native code that makes many steps without Python: addresses of this batch and of the three functions below.
     nb::tuple native() {
         const auto address = [](auto *of) { return reinterpret_cast<std::uintptr_t>(of); };
-        return nb::make_tuple(address(this), address(&show), address(&feed_some));
+        return nb::make_tuple(address(this), address(&show), address(&choose), address(&feed_some));
     }
 
   private:
@@ -125,6 +117,25 @@ class SurfaceBatch {
     static std::int32_t show(void *batch, const std::int64_t *which, std::int64_t count, const Shown *out) {
         for (const std::int64_t *b = which; b < which + count; ++b)
             out->write(std::size_t(*b), static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(*b)]);
+        return 0;
+    }
+    // Of `each` candidates (count, each, 4), or the end, one for some surfaces, drawn by numbers (count) in [0, 1).
+    static std::int32_t choose(void *batch, const std::int64_t *which, std::int64_t count, const std::int32_t *candidates,
+                               std::int64_t each, const float *uniform, double end_cover, std::int32_t *groups) {
+        std::vector<float> row(std::size_t(each) + 1);
+        std::vector<double> cumulative(row.size());
+        for (std::int64_t k = 0; k < count; ++k, candidates += 4 * each, groups += 4) {
+            const Surface &surface = static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(which[k])];
+            misfits_of(surface, candidates, std::size_t(each), float(end_cover), row.data());
+            const double least = *std::min_element(row.begin(), row.end());
+            double sum = 0;
+            for (std::size_t i = 0; i < row.size(); ++i) cumulative[i] = sum += std::exp(least - double(row[i]));
+            const auto at = std::upper_bound(cumulative.begin(), cumulative.end(), double(uniform[k]) * sum);
+            const std::int64_t chosen = at - cumulative.begin();
+            const std::int32_t end[4] = {std::int32_t(Group::end), 0, 0, 0};
+            const std::int32_t *from = chosen < each ? candidates + 4 * chosen : end;
+            std::copy(from, from + 4, groups);
+        }
         return 0;
     }
     // Some surfaces take a group each, (count, 4); the end feeds nothing. 1: one of them may not come, and those after it
@@ -136,6 +147,17 @@ class SurfaceBatch {
             if (surface.feed(Group(groups[0]), groups[1], groups[2], groups[3])) return 1;
         }
         return 0;
+    }
+
+    // Of `each` candidates (each, 4) and of an end that is not among them -> row (each + 1).
+    static void misfits_of(const Surface &surface, const std::int32_t *candidates, std::size_t each, float end_cover, float *row) {
+        bool ends = surface.uncovered() > 1 - end_cover;
+        for (std::size_t k = 0; k < each; ++k) {
+            const std::int32_t *at = candidates + 4 * k;
+            row[k] = candidate(surface, at, candidates, row);
+            ends |= at[0] == std::int32_t(Group::end);
+        }
+        row[each] = ends ? INFINITY : float(surface.misfit_of_unasked_end());
     }
 
     // The misfit of a candidate; one that came before, of `first` to it, has it in `known`.

@@ -83,7 +83,7 @@ def test_native_code_is_shown_and_feeds_the_same():
     for batch in (ours, theirs):
         batch.begin(1, points)
         batch.begin(2)
-    batch, show, feed = theirs.native()
+    batch, show, _, feed = theirs.native()
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     show = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, number, pointer)(show)
     feed = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, number, pointer)(feed)
@@ -104,6 +104,35 @@ def test_native_code_is_shown_and_feeds_the_same():
     assert all(np.array_equal(before, part[0]) for before, part in zip(untouched, shown, strict=True))
     wrong = np.array([[SECOND, 1, 1, 1]] * 2, np.int32)
     assert feed(batch, which.ctypes.data, 2, wrong.ctypes.data) == 1
+
+
+def test_native_code_chooses_by_misfits():
+    points = np.random.default_rng(0).uniform(-0.8, 0, (300, 3)).astype(np.float32)
+    surfaces = SurfaceBatch(3, BINS)
+    for b in (1, 2):
+        surfaces.begin(b, points, judged=True)
+    for group in FIRST:
+        surfaces.feed([[-1, 0, 0, 0], group, group])
+    rng = np.random.default_rng(1)
+    candidates = np.stack([np.append(rng.integers(0, 2, 1), rng.integers(4, 9, 3)) for _ in range(12)]).astype(np.int32)
+    candidates = candidates.reshape(2, 6, 4)
+    candidates[1, 5] = [END, 0, 0, 0]
+    asked = np.concatenate([np.full((1, 6, 4), -1), candidates])
+    weights = np.exp(-surfaces.misfits(asked)[1:].astype(np.float64))
+    batch, _, choose, _ = surfaces.native()
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    kinds = (pointer, pointer, number, pointer, number, pointer, ctypes.c_double, pointer)
+    choose = ctypes.CFUNCTYPE(ctypes.c_int32, *kinds)(choose)
+    which, seen = np.array([1, 2], np.int64), np.zeros((2, 7))
+    for uniform in (np.arange(2000) + 0.5) / 2000:
+        drawn, groups = np.full(2, uniform, np.float32), np.zeros((2, 4), np.int32)
+        pointers = candidates.ctypes.data, 6, drawn.ctypes.data, 0.0, groups.ctypes.data
+        assert choose(batch, which.ctypes.data, 2, *pointers) == 0
+        for b in range(2):
+            same = np.flatnonzero((candidates[b] == groups[b]).all(1))
+            seen[b, same[0] if len(same) else 6] += 1
+            assert len(same) or groups[b, 0] == END
+    assert np.abs(seen / 2000 - weights / weights.sum(1, keepdims=True)).max() < 2e-3
 
 
 def test_phases_and_gates():

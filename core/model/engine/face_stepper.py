@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.groups import Steps
 from core.model.engine.cache import SlotCache
+from core.model.engine.draws import Draws
 from core.model.engine.face_layout import FaceLayout
 from core.model.engine.face_whole import ENDED, FULL, GATE, GOES_ON, WholeFaceStep
 from core.model.engine.faces import GroupGuard
@@ -20,7 +21,7 @@ from core.model.engine.rows import Rows
 from core.model.face_decoder import rotary_angles
 from core.model.face_head import AXES, CHOSEN, POINTER_DIM, StepContext, VertexDistribution
 from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
-from core.model.sampling import SamplingConfig, sample, uniform_numbers
+from core.model.sampling import SamplingConfig, sample
 from core.tokens import ID_OFFSET, Tokenizer
 from meto.surface import (
     BOM,
@@ -82,8 +83,7 @@ class FaceStepper:
         self.written = np.zeros(slots, np.int64)  # groups
         self.faces, self.max_faces, self.max_ids = (np.zeros(slots, np.int64) for _ in range(3))
         self.candidates = 1 if sampling.generate_mode == "greedy" else sampling.candidates
-        width = DRAWS * self.candidates + (self.candidates > 1)  # the last one takes a candidate
-        self.draws, self.num_draws = np.zeros((slots, 0, width), np.float32), np.ones(slots, np.int64)
+        self.draws = Draws(slots, DRAWS * self.candidates + (self.candidates > 1))  # the last one takes a candidate
         self.last = np.zeros((slots, 3), np.int64)  # the vertex written before
         self._tables(like)
 
@@ -124,10 +124,7 @@ class FaceStepper:
         self.num_ids[slot], self.before[slot], self.written[slot] = 0, NUM_KINDS, 0
         self.faces[slot], self.max_faces[slot] = 0, request.max_faces
         self.max_ids[slot] = request.max_new_tokens
-        count = self.num_draws[slot] = request.max_new_tokens + 1
-        self.draws = np.pad(self.draws, ((0, 0), (0, max(0, count - self.draws.shape[1])), (0, 0)))
-        width = self.draws.shape[2]
-        self.draws[slot, :count] = uniform_numbers(request.seed, width * count).view(-1, width).numpy()
+        self.draws.begin(slot, request.seed)
         if self.guards:
             self.guards[slot] = GroupGuard()
         gates = self._prefill(slot, request.condition, groups, points)
@@ -211,7 +208,7 @@ class FaceStepper:
             return {}
         running = self.rows.slots
         whole = self._whole()
-        endings = whole.run(self) if whole and self.candidates == 1 else self._advance_by_one()
+        endings = whole.run(self) if whole else self._advance_by_one()
         ended: dict[int, Ending] = {}
         for slot in running:
             if endings[slot] == ENDED:
@@ -274,13 +271,9 @@ class FaceStepper:
     def _groups(self, slots: list[int]) -> np.ndarray:
         """(B, 4) what comes next in each slot."""
         index = np.asarray(slots)
-        drawn = self.draws[index, np.minimum(self.written[index], self.num_draws[index] - 1)]
+        drawn = self.draws.of(index, self.written[index])
         uniform = drawn[:, : DRAWS * self.candidates].reshape(len(slots), self.candidates, DRAWS)
-        if whole := self._whole():
-            candidates = whole(self, self._has_its_faces(index), uniform)
-            self.cache.advance(self.rows)
-        else:
-            candidates = self._candidates(slots, uniform)
+        candidates = self._candidates(slots, uniform)
         return candidates[:, 0] if self.candidates == 1 else self._best_fitting(index, candidates, drawn[:, -1])
 
     def _best_fitting(self, slots: np.ndarray, candidates: np.ndarray, uniform: np.ndarray) -> np.ndarray:

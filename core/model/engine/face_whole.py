@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.model import native
+from core.model.engine.draws import BLOCK
 from core.model.engine.face_layout import PREFILL_CHUNK, FaceLayout
 from core.model.engine.linear import Panels
 from core.model.face_decoder import rotary_angles
@@ -32,9 +32,7 @@ STEPS_PER_CALL = 16
 
 
 class WholeFaceStep:
-    """Input, layers and head of a step, the choices included, in one call. The structures are face_step.hpp's.
-
-    With one candidate a call may make several steps (`run`); of more the fitting one is chosen between steps.
+    """Several steps in one call, from what is shown to the group that is taken. The structures are face_step.hpp's.
 
     Args:
         decoder: whose weights are pointed at.
@@ -100,8 +98,7 @@ class WholeFaceStep:
         if cache.capacity == self.capacity:
             return
         self.capacity = cache.capacity
-        self.stepping, self.running = native.face_step(cache.dtype), native.face_run(cache.dtype)
-        self.prefilling = native.face_prefill(cache.dtype)
+        self.running, self.prefilling = native.face_run(cache.dtype), native.face_prefill(cache.dtype)
         layers: list[int] = []
         for i, layer in enumerate(self.layout.layers):
             assert layer.panels is not None
@@ -148,23 +145,6 @@ class WholeFaceStep:
             cache.filled(slot, len(chunk))
         return self.layout.norm(states) if read else states
 
-    def __call__(self, stepper: FaceStepper, enough: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """(B, K, 4) int32 candidates for what comes next in each running slot; the cache's owner is to advance it.
-
-        Args:
-            enough: (B,) bool, the face budget is used up.
-            uniform: (B, K, 5) float32, a number of each draw.
-        """
-        slots = stepper.rows.host_index
-        shown: Shown = stepper.surfaces.shown()
-        lengths = stepper.cache.host_lengths[slots]
-        groups, uniform = np.zeros((*uniform.shape[:2], 4), np.int32), np.ascontiguousarray(uniform)
-        arrays = [slots, lengths, stepper.before, stepper.written, enough, uniform, groups]
-        pointers = [array.ctypes.data for array in arrays] + self._looked_at(len(slots))
-        rows = native.structure([*groups.shape[:2], self.capacity, torch.get_num_threads(), *pointers])
-        self._call(self.stepping, shown, rows)
-        return groups
-
     def run(self, stepper: FaceStepper) -> np.ndarray:
         """Steps of the running slots until one of them ends, or STEPS_PER_CALL; the stepper's tables are counted on.
 
@@ -172,24 +152,24 @@ class WholeFaceStep:
             (slots,) GOES_ON, ENDED or FULL.
         """
         slots, cache, draws = stepper.rows.host_index, stepper.cache, stepper.draws
-        steps = STEPS_PER_CALL if self.looks is None else 1
-        numbers = [steps, len(slots), self.capacity, torch.get_num_threads(), draws.shape[1], slots.ctypes.data]
+        steps = min(draws.steps(slots, stepper.written[slots]), STEPS_PER_CALL if self.looks is None else 1)
+        numbers = [steps, len(slots), stepper.candidates, self.capacity, torch.get_num_threads(), BLOCK]
+        numbers += [slots.ctypes.data, *stepper.surfaces.native()]
         counts = [cache.host_lengths, stepper.before, stepper.written, stepper.faces, stepper.num_ids]
-        budgets = [stepper.num_draws, stepper.max_faces, stepper.max_ids]
+        budgets = [stepper.max_faces, stepper.max_ids]
         self.shown = self.shown or stepper.surfaces.shown()
         self.endings[slots] = GOES_ON
-        arrays: list[np.ndarray] = [draws, *budgets, *counts, stepper.groups, self.endings]
+        arrays: list[np.ndarray] = [draws.table, *budgets, *counts, stepper.groups, self.endings]
         pointers = [array.ctypes.data for array in arrays] + self._looked_at(len(slots))
-        self._call(self.running, self.shown, native.structure([*numbers, *stepper.surfaces.native(), *pointers]))
-        cache.count_from_host()
-        return self.endings
-
-    def _call(self, function: Callable[..., int] | None, shown: Shown, rows: ctypes.Array) -> None:
+        shown = self.shown
         parts = (shown.phase, shown.open_edges, shown.waiting, shown.gate, shown.neighbours, shown.points)
         known = native.structure([array.ctypes.data for array in (*parts, shown.uncovered)])
-        assert function is not None
-        status = function(*map(ctypes.addressof, (self.structure, self.tables, known, rows, self.choice)))
+        run = native.structure([*numbers, *pointers])
+        assert self.running is not None
+        status = self.running(*map(ctypes.addressof, (self.structure, self.tables, known, run, self.choice)))
         assert status == 0
+        cache.count_from_host()
+        return self.endings
 
     def _looked_at(self, rows: int) -> list[int]:
         """Where the step's states and logits go."""

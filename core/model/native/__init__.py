@@ -31,7 +31,7 @@ LANES = 16  # sizes are multiples of it
 ATTEND_ARGUMENTS = [ctypes.c_int64] * 5 + [ctypes.c_float, ctypes.c_int32] + [ctypes.c_void_p] * 8
 # decoder; rows, capacity; threads; slots, lengths, ids, logits
 STEP_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 4
-# decoder, tables, shown, rows or run, choice
+# decoder, tables, shown, run, choice
 FACE_ARGUMENTS = [ctypes.c_void_p] * 5
 # decoder; capacity, slot, start, rows; read; states
 PREFILL_ARGUMENTS = [ctypes.c_void_p] + [ctypes.c_int64] * 4 + [ctypes.c_int32, ctypes.c_void_p]
@@ -58,14 +58,8 @@ def decoder_step(cached: torch.dtype) -> Callable[..., int] | None:
     return None if library is None else _typed(getattr(library, f"decoder_step_{NAMES[cached]}"), STEP_ARGUMENTS)
 
 
-def face_step(cached: torch.dtype) -> Callable[..., int] | None:
-    """The kernel of a float32 face decoder's step with a cache of this type; None where there is none."""
-    library = load()
-    return None if library is None else _typed(getattr(library, f"face_step_{NAMES[cached]}"), FACE_ARGUMENTS)
-
-
 def face_run(cached: torch.dtype) -> Callable[..., int] | None:
-    """The kernel of several such steps, likewise."""
+    """The kernel of a float32 face decoder's steps with a cache of this type; None where there is none."""
     library = load()
     return None if library is None else _typed(getattr(library, f"face_run_{NAMES[cached]}"), FACE_ARGUMENTS)
 

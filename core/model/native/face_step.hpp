@@ -1,4 +1,4 @@
-// One step of a small face decoder in one call: what it is shown, its layers, and the group that it writes. The formulas
+// Steps of a small face decoder in one call: what each is shown, its layers, and the group that it writes. The formulas
 // are those of core/model/face_input.py, face_decoder.py (FaceLayer) and face_head.py.
 #pragma once
 
@@ -59,11 +59,12 @@ struct FaceShown {
     float* uncovered;
 };
 
-// meto's unfinished surfaces, and its functions that show some of them and that take a group of each: `SurfaceBatch.native`
-// of meto/bindings/surface.cpp. They return 0, or 1 for a group that may not come.
+// meto's unfinished surfaces and functions on some of them: see `SurfaceBatch.native` of meto/src/meto/surface.py.
 struct Surfaces {
     void* batch;
     int32_t (*show)(void* batch, const int64_t* which, int64_t count, const FaceShown* out);
+    int32_t (*choose)(void* batch, const int64_t* which, int64_t count, const int32_t* candidates, int64_t each,
+                      const float* uniform, double end_cover, int32_t* groups);
     int32_t (*feed)(void* batch, const int64_t* which, int64_t count, const int32_t* groups);
 };
 
@@ -86,13 +87,12 @@ struct FaceChoice {
     int64_t refuse;
 };
 
-// Steps one after the other, of one candidate each, until a sequence ends; all arrays are by slot.
+// Steps one after the other until a sequence ends; all arrays are by slot. Of several candidates the surfaces choose one.
 struct FaceRun {
-    int64_t steps, rows, capacity, threads, draw_room;
+    int64_t steps, rows, candidates, capacity, threads, draw_room;
     const int64_t* slots;  // those that run, ascending
     Surfaces surfaces;
-    const float* draws;        // (slots, draw_room, kDraws)
-    const int64_t* num_draws;  // the last one serves for all after it
+    const float* draws;  // (slots, draw_room, kDraws * candidates, and 1 where they are several): the n-th step's, n modulo room
     const int64_t *max_faces, *max_ids;  // budgets; no faces: none
     int64_t *lengths, *before, *written, *faces, *ids;  // what is counted on; lengths: the cache's
     int32_t* groups;           // (slots, room, 4): what is written
@@ -671,30 +671,39 @@ inline void take(const FaceRun& run, const FaceTables& tables, int64_t bins, int
 template <typename T>
 int run_steps(const FaceDecoder& d, const FaceTables& tables, const FaceShown& shown, const FaceRun& run,
               const FaceChoice& choice) {
-    const int64_t rows = run.rows;
+    const int64_t rows = run.rows, each = run.candidates, drawn = kDraws * each, width = drawn + (each > 1);
     std::vector<int64_t> lengths(rows);
-    std::vector<float> uniform(rows * kDraws);
-    std::vector<int32_t> groups(rows * 4);
+    std::vector<float> uniform(rows * drawn), choosing(rows);
+    std::vector<int32_t> candidates(rows * each * 4), chosen(rows * 4);
     std::unique_ptr<bool[]> enough(new bool[rows]);
     bool ended = false;
     for (int64_t step = 0; step < run.steps && !ended; step++) {
         for (int64_t b = 0; b < rows; b++) {
-            const int64_t slot = run.slots[b], draw = std::min(run.written[slot], run.num_draws[slot] - 1);
-            const float* from = run.draws + (slot * run.draw_room + draw) * kDraws;
-            std::copy(from, from + kDraws, uniform.begin() + b * kDraws);
+            const int64_t slot = run.slots[b];
+            const float* from = run.draws + (slot * run.draw_room + run.written[slot] % run.draw_room) * width;
+            std::copy(from, from + drawn, uniform.begin() + b * drawn);
+            choosing[b] = from[width - 1];
             lengths[b] = run.lengths[slot];
             enough[b] = run.max_faces[slot] > 0 && run.max_faces[slot] <= run.faces[slot];
         }
         if (run.surfaces.show(run.surfaces.batch, run.slots, rows, &shown)) return 1;
-        const FaceRows step_rows = {rows,        1,           run.capacity, run.threads,  run.slots,
-                                    lengths.data(), run.before, run.written, enough.get(), uniform.data(),
-                                    groups.data(), run.hidden, run.logits};
-        if (FaceStep<T>(d, tables, shown, step_rows, choice).run()) return 1;
+        const FaceRows now = {rows,           each,           run.capacity,      run.threads,
+                              run.slots,      lengths.data(), run.before,        run.written,
+                              enough.get(),   uniform.data(), candidates.data(), run.hidden,
+                              run.logits};
+        if (FaceStep<T>(d, tables, shown, now, choice).run()) return 1;
+        const int32_t* groups = candidates.data();
+        if (each > 1) {
+            groups = chosen.data();
+            if (run.surfaces.choose(run.surfaces.batch, run.slots, rows, candidates.data(), each, choosing.data(),
+                                    choice.end_cover, chosen.data()))
+                return 1;
+        }
         for (int64_t b = 0; b < rows; b++) {
-            take(run, tables, d.bins, run.slots[b], groups.data() + 4 * b);
+            take(run, tables, d.bins, run.slots[b], groups + 4 * b);
             ended |= run.endings[run.slots[b]] != kRuns;
         }
-        if (run.surfaces.feed(run.surfaces.batch, run.slots, rows, groups.data())) return 1;
+        if (run.surfaces.feed(run.surfaces.batch, run.slots, rows, groups)) return 1;
     }
     return 0;
 }

@@ -29,18 +29,8 @@ DECODER_STEP(decoder_step_float32, float)
 DECODER_STEP(decoder_step_float16, Float16)
 DECODER_STEP(decoder_step_bfloat16, BFloat16)
 
-// One step of a float32 face decoder whose caches hold T: the group that each row writes next. Widths are multiples of
-// 16. Returns 1 for a head dimension that is not compiled.
-#define FACE_STEP(NAME, T)                                                                                           \
-    extern "C" int NAME(const FaceDecoder* decoder, const FaceTables* tables, const FaceShown* shown,                \
-                        const FaceRows* rows, const FaceChoice* choice) {                                            \
-        return FaceStep<T>(*decoder, *tables, *shown, *rows, *choice).run();                                         \
-    }
-FACE_STEP(face_step_float32, float)
-FACE_STEP(face_step_float16, Float16)
-FACE_STEP(face_step_bfloat16, BFloat16)
-
-// Such steps one after the other until a sequence ends or all are made. Returns 1 as above, or for a group that meto refuses.
+// Steps of a float32 face decoder whose caches hold T, until a sequence ends or all are made. Widths are multiples of 16.
+// Returns 1 for a head dimension that is not compiled, or for a group that meto refuses.
 #define FACE_RUN(NAME, T)                                                                                            \
     extern "C" int NAME(const FaceDecoder* decoder, const FaceTables* tables, const FaceShown* shown,                \
                         const FaceRun* run, const FaceChoice* choice) {                                              \

@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "meto/grid.hpp"
+#include "meto/normals.hpp"
 #include "meto/point.hpp"
 
 namespace meto {
@@ -29,12 +31,11 @@ class Fit {
     // count points (x, y, z each), of a surface that is covered within `cover`.
     void set(const float *points, std::size_t count, float cover) {
         cover_ = cover, idle_ = 0;
-        for (std::vector<float> *axis : {&x_, &y_, &z_}) axis->resize(count);
-        for (std::size_t i = 0; i < count; ++i) x_[i] = points[3 * i], y_[i] = points[3 * i + 1], z_[i] = points[3 * i + 2];
         covered_by_.assign(count, Point{0, 0, 0});
-        measure();
+        measure(points, count);
+        grid_.set(points, count, float(near * spacing_));
     }
-    std::size_t size() const { return x_.size(); }
+    std::size_t size() const { return grid_.count(); }
 
     double face(Point a, Point b, Point c, Torn torn) const {
         const double open = 0.7 * torn.opened + 4 * torn.crowded + 4 * std::log1p(torn.crossed);
@@ -109,53 +110,49 @@ class Fit {
         patch.thickness = length / std::max({d00, d11, dot(c - b, c - b)});
         patch.normal = (1 / length) * across;
         const float margin = 1e-3f;
-        for (std::size_t i = 0; i < size(); ++i) {
-            const Point ap = Point{x_[i], y_[i], z_[i]} - a;
-            if (std::fabs(dot(ap, patch.normal)) > cover_) continue;
+        const float more = cover_ + 4 * margin * (std::sqrt(d00) + std::sqrt(d11));
+        const auto [x0, x1] = std::minmax({a.x, b.x, c.x});
+        const auto [y0, y1] = std::minmax({a.y, b.y, c.y});
+        const auto [z0, z1] = std::minmax({a.z, b.z, c.z});
+        grid_.box({x0 - more, y0 - more, z0 - more}, {x1 + more, y1 + more, z1 + more}, [&](std::size_t rank) {
+            const Point ap = grid_.point(rank) - a;
+            if (std::fabs(dot(ap, patch.normal)) > cover_) return;
             const float d20 = dot(ap, ab), d21 = dot(ap, ac);
             const float u = (d11 * d20 - d01 * d21) / whole, v = (d00 * d21 - d01 * d20) / whole;
-            if (u >= -margin && v >= -margin && u + v <= 1 + margin) patch.points.push_back(i);
-        }
+            if (u >= -margin && v >= -margin && u + v <= 1 + margin) patch.points.push_back(rank);
+        });
         return patch;
     }
 
     // Distance to the nearest point; some distance up to `near` spacings where it is no more.
     double to_nearest(Point p) const {
-        constexpr std::size_t lanes = 16;
         const float enough = float(near * spacing_ * near * spacing_);
-        float best[lanes];
-        std::fill(best, best + lanes, INFINITY);
-        std::size_t i = 0;
-        for (; i + lanes <= size(); i += lanes) {
-            for (std::size_t j = 0; j < lanes; ++j) {
-                const float dx = x_[i + j] - p.x, dy = y_[i + j] - p.y, dz = z_[i + j] - p.z;
-                const float d = dx * dx + dy * dy + dz * dz;
-                best[j] = d < best[j] ? d : best[j];
-            }
-            if (i % (8 * lanes) == 0 && *std::min_element(best, best + lanes) <= enough) break;
+        float best = INFINITY;
+        const Grid::Cell cell = grid_.cell_of(p);
+        for (int ring = 0; ring < grid_.rings() && best > enough; ++ring) {
+            const float reached = grid_.reached(ring);
+            if (best < reached * reached) break;
+            grid_.ring(cell, ring, [&](std::size_t rank) {
+                const Point away = grid_.point(rank) - p;
+                best = std::min(best, dot(away, away));
+            });
         }
-        for (; i < size(); ++i) {
-            const float dx = x_[i] - p.x, dy = y_[i] - p.y, dz = z_[i] - p.z;
-            best[0] = std::min(best[0], dx * dx + dy * dy + dz * dz);
-        }
-        return std::sqrt(double(*std::min_element(best, best + lanes)));
+        return std::sqrt(double(best));
     }
 
     // The density of the points, by the area about some of them that holds their nearest, and the mean distance from
     // anywhere to the nearest of points spread so: of a Poisson process 1 / (2 sqrt(density)).
-    void measure() {
+    void measure(const float *points, std::size_t size) {
         density_ = 1, spacing_ = 1;
-        if (size() <= neighbours) return;
-        std::vector<float> reach, distances(size());
-        const std::size_t count = std::min(size(), probes);
+        if (size <= neighbours) return;
+        const Nearest cloud(points, size, neighbours + 1);
+        std::vector<Nearest::Found> nearest;
+        std::vector<float> reach;
+        const std::size_t count = std::min(size, probes);
         for (std::size_t k = 0; k < count; ++k) {
-            const std::size_t at = k * size() / count;
-            for (std::size_t i = 0; i < size(); ++i) {
-                const float dx = x_[i] - x_[at], dy = y_[i] - y_[at], dz = z_[i] - z_[at];
-                distances[i] = dx * dx + dy * dy + dz * dz;
-            }
-            std::nth_element(distances.begin(), distances.begin() + neighbours, distances.end());
-            reach.push_back(distances[neighbours]);
+            const float *at = points + 3 * (k * size / count);
+            cloud.of({at[0], at[1], at[2]}, nearest);
+            reach.push_back(nearest.empty() ? INFINITY : nearest.back().first);
         }
         std::nth_element(reach.begin(), reach.begin() + std::ptrdiff_t(count / 2), reach.end());
         density_ = double(neighbours) / (3.14159265358979 * std::max(double(reach[count / 2]), 1e-8));
@@ -177,8 +174,8 @@ class Fit {
     float cover_ = 0;
     double idle_ = 0;  // groups without a face that covered points; one that covers a few counts in part
     double density_ = 1, spacing_ = 1;
-    std::vector<float> x_, y_, z_;
-    std::vector<Point> covered_by_;  // the normal of the latest face over each point
+    Grid grid_;
+    std::vector<Point> covered_by_;  // the normal of the latest face over each point, by rank
 };
 
 }  // namespace meto

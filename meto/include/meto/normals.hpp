@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "meto/grid.hpp"
+
 namespace meto {
 
 // Symmetric 3 x 3: xx, xy, xz, yy, yz, zz.
@@ -45,95 +47,59 @@ inline void thinnest(const Spread &s, double *out) {
     }
 }
 
-// The nearest points of a cloud to each of them, by a grid: the cells about a point's own, ring after ring, until all
+// The nearest points of a cloud to each of them: the cells of a grid about a point's own, ring after ring, until all
 // further ones are farther away than the nearest found.
 class Nearest {
   public:
     using Found = std::pair<float, std::size_t>;  // squared distance, index
 
     // kept: how many are asked for.
-    Nearest(const float *points, std::size_t count, std::size_t kept) : points_(points), kept_(kept), cells_(count) {
-        float high[3];
-        for (int axis = 0; axis < 3; ++axis) {
-            low_[axis] = std::numeric_limits<float>::infinity(), high[axis] = -low_[axis];
-            for (std::size_t i = 0; i < count; ++i) {
-                low_[axis] = std::min(low_[axis], at(i)[axis]);
-                high[axis] = std::max(high[axis], at(i)[axis]);
-            }
+    Nearest(const float *points, std::size_t count, std::size_t kept) : kept_(std::min(kept, count)) {
+        float width = 0;
+        for (std::size_t axis = 0; axis < 3; ++axis) {
+            float low = std::numeric_limits<float>::infinity(), high = -low;
+            for (std::size_t i = 0; i < count; ++i)
+                low = std::min(low, points[3 * i + axis]), high = std::max(high, points[3 * i + axis]);
+            width = std::max(width, high - low);
         }
-        const float widest = std::max({high[0] - low_[0], high[1] - low_[1], high[2] - low_[2]});
         // Points lie on a surface, so that a cell holds about as many as are asked for.
-        const double across = std::sqrt(double(count) / double(std::max<std::size_t>(kept, 1)));
-        if (std::isfinite(widest) && widest > 0) size_ = widest / float(std::min(across, 64.0));
-        for (int axis = 0; axis < 3; ++axis)
-            sides_[axis] = size_ > 0 ? std::min(64, 1 + int((high[axis] - low_[axis]) / size_)) : 1;
-        begins_.assign(std::size_t(sides_[0]) * sides_[1] * sides_[2] + 1, 0);
-        for (std::size_t i = 0; i < count; ++i) ++begins_[cells_[i] = cell_of(i)];
-        for (std::size_t c = 1; c < begins_.size(); ++c) begins_[c] += begins_[c - 1];
-        sorted_.resize(count);
-        for (std::size_t i = count; i-- > 0;) sorted_[--begins_[cells_[i]]] = i;
+        grid_.set(points, count, kept_ ? width / std::sqrt(float(count) / float(kept_)) : 0);
     }
 
-    // The nearest to the point, itself included, from the nearest on; of equal ones the lower index first.
-    void of(std::size_t point, std::vector<Found> &found) const {
+    // The nearest to one of the points, itself included, from the nearest on; of equal ones the lower index first.
+    void of(Point point, std::vector<Found> &found) const {
         found.clear();
-        const int x = int(cells_[point]) % sides_[0], y = int(cells_[point]) / sides_[0] % sides_[1],
-                  z = int(cells_[point]) / sides_[0] / sides_[1];
-        const int most = std::max({sides_[0], sides_[1], sides_[2]});
-        for (int ring = 0; ring < most; ++ring) {
-            // The rounding of cells and distances is far below a thousandth.
-            const float reached = 0.999f * float(ring - 1) * size_;
+        const Grid::Cell cell = grid_.cell_of(point);
+        for (int ring = 0; ring < grid_.rings(); ++ring) {
+            const float reached = grid_.reached(ring);
             if (ring > 0 && found.size() == kept_ && found.back().first < reached * reached) return;
-            for (int k = std::max(0, z - ring); k <= std::min(sides_[2] - 1, z + ring); ++k)
-                for (int j = std::max(0, y - ring); j <= std::min(sides_[1] - 1, y + ring); ++j) {
-                    const bool shell = std::abs(k - z) == ring || std::abs(j - y) == ring;
-                    for (int i = x - ring; i <= x + ring; i += shell || ring == 0 ? 1 : 2 * ring)
-                        if (i >= 0 && i < sides_[0]) take(point, std::size_t((k * sides_[1] + j) * sides_[0] + i), found);
-                }
+            grid_.ring(cell, ring, [&](std::size_t rank) { take(point, rank, found); });
         }
     }
 
   private:
-    const float *at(std::size_t i) const { return points_ + 3 * i; }
-
-    std::size_t cell_of(std::size_t i) const {
-        int place[3];
-        for (int axis = 0; axis < 3; ++axis) {
-            const float steps = size_ > 0 ? (at(i)[axis] - low_[axis]) / size_ : 0;
-            place[axis] = steps < float(sides_[axis]) ? int(steps) : steps >= 0 ? sides_[axis] - 1 : 0;  // the last: NaN
-        }
-        return std::size_t((place[2] * sides_[1] + place[1]) * sides_[0] + place[0]);
-    }
-
     // An insertion sort: there are few.
-    void take(std::size_t point, std::size_t cell, std::vector<Found> &found) const {
-        for (std::size_t r = begins_[cell]; r < begins_[cell + 1]; ++r) {
-            const float *a = at(point), *b = at(sorted_[r]);
-            const float dx = b[0] - a[0], dy = b[1] - a[1], dz = b[2] - a[2];
-            const Found item{dx * dx + dy * dy + dz * dz, sorted_[r]};
-            if (!(item.first < std::numeric_limits<float>::infinity())) continue;
-            if (found.size() == kept_) {
-                if (!(item < found.back())) continue;
-                found.pop_back();
-            }
-            found.insert(std::upper_bound(found.begin(), found.end(), item), item);
+    void take(Point point, std::size_t rank, std::vector<Found> &found) const {
+        const Point away = grid_.point(rank) - point;
+        const Found item{dot(away, away), grid_.index(rank)};
+        if (!(item.first < std::numeric_limits<float>::infinity())) return;
+        if (found.size() == kept_) {
+            if (!(item < found.back())) return;
+            found.pop_back();
         }
+        found.insert(std::upper_bound(found.begin(), found.end(), item), item);
     }
 
-    const float *points_;
     std::size_t kept_;
-    float low_[3], size_ = 0;  // size_: of a cell; 0 where there is but one
-    int sides_[3];
-    std::vector<std::size_t> cells_;           // of each point
-    std::vector<std::size_t> begins_, sorted_;  // the points cell by cell
+    Grid grid_;
 };
 
 // points, out: count rows of x, y, z. neighbours: how many of the nearest each normal is made of, the point included.
 inline void estimate_normals(const float *points, std::size_t count, std::size_t neighbours, float *out) {
-    const Nearest cloud(points, count, std::min(neighbours, count));
+    const Nearest cloud(points, count, neighbours);
     std::vector<Nearest::Found> nearest;
     for (std::size_t i = 0; i < count; ++i) {
-        cloud.of(i, nearest);
+        cloud.of({points[3 * i], points[3 * i + 1], points[3 * i + 2]}, nearest);
         double mean[3] = {};
         for (const auto &[d, j] : nearest)
             for (std::size_t k = 0; k < 3; ++k) mean[k] += double(points[3 * j + k]);

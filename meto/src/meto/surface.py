@@ -101,14 +101,20 @@ class SurfaceBatch:
         cloud = np.zeros((0, 3), np.float32) if points is None else points
         return self._tidy(self._surfaces.replay(groups, cloud))
 
-    def native(self) -> tuple[int, int, int]:
-        """For native code that makes many steps without Python: addresses of this batch and of two C functions.
+    def native(self) -> tuple[int, int, int, int]:
+        """For native code that makes many steps without Python: addresses of this batch and of three C functions.
 
-        `int32_t show(void* batch, const int64_t* which, int64_t count, const Shown* out)` writes what is known of some
-        surfaces, each in the row of its number (Shown: include/meto/shown.hpp). `int32_t feed(void* batch, const
-        int64_t* which, int64_t count, const int32_t* groups)` feeds each its group (kind, x, y, z), the end being none,
-        and returns 1 at one that may not come next. They are good for as long as this object lives, need no GIL, and
-        check no number.
+        All are given the batch, `const int64_t* which, int64_t count` surfaces, and then:
+
+        `int32_t show(..., const Shown* out)`: writes what is known of each in the row of its number (`Shown` of
+        include/meto/shown.hpp).
+        `int32_t choose(..., const int32_t* candidates, int64_t each, const float* uniform, double end_cover, int32_t*
+        groups)`: of `each` candidates (count, each, 4) and an end one for each (count, 4), drawn with weights
+        exp(-misfit), see `misfits`, by numbers (count) in [0, 1).
+        `int32_t feed(..., const int32_t* groups)`: feeds each its group (count, 4), the end being none.
+
+        They return 0, or 1 at a group that may not come next. They are good for as long as this object lives, need no
+        GIL, and check no number.
         """
         return self._surfaces.native()
 
