@@ -22,7 +22,7 @@ import torch
 
 FOLDER = Path(__file__).parent
 SOURCE = FOLDER / "kernels.cpp"
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
 SWITCH = "EDGERUNNER_NATIVE"
 HEAD_DIMS = (16, 32, 48, 64, 80, 96, 112, 128)
 NAMES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}

@@ -145,12 +145,14 @@ class Maps {
 
     // The mean over kBlur bins, of zeros beyond the ends.
     void blur(int from, int to) {
-        const float* values = map(from);
-        for (int64_t i = 0; i < inputs_.bins; i++) {
-            float sum = 0;
-            for (int64_t j = i - kBlur / 2; j <= i + kBlur / 2; j++)
-                if (j >= 0 && j < inputs_.bins) sum += values[j];
-            map(to)[i] = sum / kBlur;
+        const int64_t bins = inputs_.bins;
+        thread_local std::vector<float> padded;
+        padded.assign(bins + kBlur - 1, 0);
+        std::memcpy(padded.data() + kBlur / 2, map(from), bins * sizeof(float));
+        for (int64_t i = 0; i < bins; i += kLanes) {
+            Lanes sum = {};
+            for (int j = 0; j < kBlur; j++) sum += load(padded.data() + i + j);
+            store(map(to) + i, sum / float(kBlur));
         }
     }
 
