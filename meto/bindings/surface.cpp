@@ -81,7 +81,8 @@ class SurfaceBatch {
         Array<float> out(size, each + 1);
         const auto *at = buffer.data<std::int32_t>();
         nb::gil_scoped_release release;
-        for (std::size_t b = 0; b < size; ++b, at += 4 * each) misfits_of(surfaces_[b], at, each, end_cover, out.data + b * (each + 1));
+        for (std::size_t b = 0; b < size; ++b)
+            misfits_of(surfaces_[b], at + 4 * each * b, each, end_cover, out.data + b * (each + 1));
         return out.object;
     }
 
@@ -150,7 +151,8 @@ class SurfaceBatch {
     }
 
     // Of `each` candidates (each, 4) and of an end that is not among them -> row (each + 1).
-    static void misfits_of(const Surface &surface, const std::int32_t *candidates, std::size_t each, float end_cover, float *row) {
+    static void misfits_of(const Surface &surface, const std::int32_t *candidates, std::size_t each, float end_cover,
+                           float *row) {
         bool ends = surface.uncovered() > 1 - end_cover;
         for (std::size_t k = 0; k < each; ++k) {
             const std::int32_t *at = candidates + 4 * k;

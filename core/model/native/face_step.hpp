@@ -92,12 +92,13 @@ struct FaceRun {
     int64_t steps, rows, candidates, capacity, threads, draw_room;
     const int64_t* slots;  // those that run, ascending
     Surfaces surfaces;
-    const float* draws;  // (slots, draw_room, kDraws * candidates, and 1 where they are several): the n-th step's, n modulo room
-    const int64_t *max_faces, *max_ids;  // budgets; no faces: none
+    // (slots, draw_room, kDraws * candidates, and one more where they are several): those of step n in row n % draw_room.
+    const float* draws;
+    const int64_t *max_faces, *max_ids;                 // budgets; no faces: none
     int64_t *lengths, *before, *written, *faces, *ids;  // what is counted on; lengths: the cache's
-    int32_t* groups;           // (slots, room, 4): what is written
-    int64_t* endings;          // kRuns, kEnded or kFull
-    float *hidden, *logits;    // of the last step, as in FaceRows; or null
+    int32_t* groups;                                    // (slots, room, 4): what is written
+    int64_t* endings;                                   // kRuns, kEnded or kFull
+    float *hidden, *logits;                             // of the last step, as in FaceRows; or null
 };
 
 namespace {
@@ -687,10 +688,9 @@ int run_steps(const FaceDecoder& d, const FaceTables& tables, const FaceShown& s
             enough[b] = run.max_faces[slot] > 0 && run.max_faces[slot] <= run.faces[slot];
         }
         if (run.surfaces.show(run.surfaces.batch, run.slots, rows, &shown)) return 1;
-        const FaceRows now = {rows,           each,           run.capacity,      run.threads,
-                              run.slots,      lengths.data(), run.before,        run.written,
-                              enough.get(),   uniform.data(), candidates.data(), run.hidden,
-                              run.logits};
+        const FaceRows now = {rows,         each,           run.capacity,      run.threads, run.slots,
+                              lengths.data(), run.before,   run.written,       enough.get(), uniform.data(),
+                              candidates.data(), run.hidden, run.logits};
         if (FaceStep<T>(d, tables, shown, now, choice).run()) return 1;
         const int32_t* groups = candidates.data();
         if (each > 1) {

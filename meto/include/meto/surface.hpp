@@ -211,7 +211,7 @@ class Uncovered {
     static constexpr std::size_t reach = 16;
     std::vector<float> x_, y_, z_;
     std::vector<std::uint64_t> nearest_;
-    std::vector<std::size_t> ranks_;  // of `count` points among the nearest `ranks_of_`; size() at least where there is none
+    std::vector<std::size_t> ranks_;  // that are shown, of the nearest `ranks_of_` points
     std::size_t ranks_of_ = 0;
 
     // In the order of distances, which are not negative, and then of indices.
