@@ -20,7 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -156,11 +156,11 @@ def data_key(config: Config) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
-def prepare(config: Config, samples: int, piece: int, workers: int, to: Path) -> None:
+def prepare(config: Config, samples: int, piece: int, to: Path) -> None:
     """Write the training pieces and the held-out ones, batches of `piece` samples."""
     dataset, held_out = (make_dataset(config, split) for split in ("train", "held_out"))
     sampler = BatchSampler(dataset, piece, sort_by_length=True)
-    loader = make_loader(dataset, sampler, num_workers=workers)
+    loader = make_loader(dataset, sampler, num_workers=cpu_count())
     pieces: list[Batch] = []
     for epoch in range(10**6):
         sampler.set_epoch(epoch)
@@ -263,35 +263,27 @@ def main() -> int:
     return int(any("error" in result for result in results))
 
 
-def run(names: list[str], options: argparse.Namespace, folder: Path) -> Any:
-    """Results as they come. Data are prepared while the rows before are trained."""
-    context = torch.multiprocessing.get_context("spawn")
-    jobs, results = context.Queue(), context.Queue()
-    workers = [
-        context.Process(target=lane, args=(jobs, results, options.seconds, options.device), daemon=True)
-        for _ in range(options.lanes)
-    ]
-    for worker in workers:
-        worker.start()
+def run(names: list[str], options: argparse.Namespace, folder: Path) -> Iterator[dict]:
+    """Results as they come, once all data are prepared: that takes the processors that rows need."""
     configs = {name: config_of(ROWS[name], options.device) for name in names}
     by_data: dict[str, list[str]] = {}
     for name, config in configs.items():
         by_data.setdefault(data_key(config), []).append(name)
-    left = len(names) * len(options.seeds)
-    spare = max(1, cpu_count() - options.lanes - 1)  # processors that no row has
     for key, rows in by_data.items():
         begun = time.perf_counter()
-        prepare(configs[rows[0]], options.samples, BATCH[options.device] // 2, spare, folder / key)
+        prepare(configs[rows[0]], options.samples, BATCH[options.device] // 2, folder / key)
         print(f"data of {rows[0]!r}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+    context = torch.multiprocessing.get_context("spawn")
+    jobs, results = context.Queue(), context.Queue()
+    for key, rows in by_data.items():
         for seed in options.seeds:
             for name in rows:
                 jobs.put((name, seed, folder / key))
-        while not results.empty():
-            left -= 1
-            yield results.get()
-    for _ in workers:
+    for _ in range(options.lanes):
         jobs.put(None)
-    for _ in range(left):
+        worker = context.Process(target=lane, args=(jobs, results, options.seconds, options.device), daemon=True)
+        worker.start()
+    for _ in range(len(names) * len(options.seeds)):
         yield results.get()
 
 
