@@ -30,17 +30,17 @@ import torch
 sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.decoders_data import make_dataset, nats_per_face
+from benchmarks.decoders_data import batches_of, make_dataset, nats_per_face, train_step
 from core import cli
 from core.config import PRESETS, Config, with_overrides
-from core.data.batch import Batch, BatchSampler, collate, make_loader
+from core.data.batch import Batch, BatchSampler, make_loader
 from core.data.dataset import MeshDataset
 from core.model.arae import ArAE
 from core.model.engine import Engine, Request
 from core.model.sampling import SamplingConfig
 from core.tokens import Tokenizer
 from core.training.curves import plot
-from core.training.optim import build_optimizers, learning_rate
+from core.training.optim import build_optimizers
 from core.training.steps import seed_all
 
 DECODERS = {
@@ -61,11 +61,6 @@ def epochs(dataset: MeshDataset, seed: int, batch_size: int) -> Iterator[Batch]:
         yield from loader
 
 
-def batches_of(dataset: MeshDataset, items: np.ndarray) -> list[Batch]:
-    pieces = [items[first : first + 2 * BATCH] for first in range(0, len(items), 2 * BATCH)]
-    return [collate([dataset[int(k)] for k in piece]) for piece in pieces]
-
-
 def train(config: Config, seconds: float, look: float, seed: int, test: bool, title: str) -> dict[str, Any]:
     """Train for so many seconds of this thread, and measure on the way."""
     torch.set_num_threads(1)
@@ -80,15 +75,7 @@ def train(config: Config, seconds: float, look: float, seed: int, test: bool, ti
     for step, batch in enumerate(epochs(make_dataset(config, "train", seed), seed, BATCH)):
         begun = time.process_time()
         seed_all(seed, "step", step)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer, highest in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(max(spent / seconds, 1e-4), highest, config.train.warmup_ratio)
-            optimizer.step()
-            optimizer.zero_grad()
+        train_step(model, batch, optimizers, spent / seconds, config.train.warmup_ratio)
         faces += int(batch.num_faces.sum())
         spent += time.process_time() - begun
         if spent - looked >= look:
@@ -111,8 +98,9 @@ def train(config: Config, seconds: float, look: float, seed: int, test: bool, ti
 
 def generation(configs: dict[str, Config], results: dict[str, dict]) -> dict[int, dict[str, float]]:
     """Faces a second of each decoder, by batch size, in turns."""
-    models = {}
+    models, held_out = {}, {}
     for name, config in configs.items():
+        held_out[name] = make_dataset(config, "held_out")
         models[name] = ArAE(config.model, Tokenizer(config.tokenizer).vocab_size).eval()
         weights = {key: torch.from_numpy(array.copy()) for key, array in results[name]["weights"].items()}
         models[name].load_state_dict(weights)
@@ -122,14 +110,13 @@ def generation(configs: dict[str, Config], results: dict[str, dict]) -> dict[int
         for turn in range(TURNS):
             for name, config in configs.items():
                 count = 4 if slots == 1 else GENERATED
-                times[name].append(_rate(models[name], config, slots, count, turn))
+                times[name].append(_rate(models[name], config, held_out[name], slots, count, turn))
         rates[slots] = {name: max(values) for name, values in times.items()}
     return rates
 
 
 @torch.inference_mode()
-def _rate(model: ArAE, config: Config, slots: int, count: int, turn: int) -> float:
-    dataset = make_dataset(config, "held_out")
+def _rate(model: ArAE, config: Config, dataset: MeshDataset, slots: int, count: int, turn: int) -> float:
     samples = [dataset[int(k)] for k in np.argsort(dataset.token_counts)[-count:]]
     requests = []
     for k, sample in enumerate(samples):

@@ -1,24 +1,28 @@
-"""What decoders.py and search.py train on and measure with: meshes of at most 160 faces of `../shared/data`."""
+"""How decoders.py and search.py train and measure, on the meshes of at most 160 faces of `../shared/data`."""
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.optim import Optimizer
 
 from core.config import Config
-from core.data.batch import Batch
+from core.data.batch import Batch, collate
 from core.data.dataset import MeshDataset
 from core.data.mesh import Mesh, normalize
 from core.data.sources import PackedMeshes, ShapesSource
 from core.model.arae import ArAE
 from core.tokens import Tokenizer
+from core.training.optim import take_step
 
 SHARED = Path(__file__).resolve().parents[2] / "shared/data/lowpoly_cc0"
 MAX_FACES = 160
 HELD_OUT = 12  # one pack in so many is set aside
+MEASURED = 16  # meshes at a time
 
 
 def read_split(split: str, most: int) -> PackedMeshes:
@@ -58,6 +62,23 @@ def make_dataset(config: Config, split: str, seed: int = 0) -> MeshDataset:
         seed=seed,
         steps=config.model.steps if face else None,
     )
+
+
+def batches_of(dataset: MeshDataset, items: Sequence[int]) -> list[Batch]:
+    """These of its samples, in batches of MEASURED."""
+    pieces = [items[first : first + MEASURED] for first in range(0, len(items), MEASURED)]
+    return [collate([dataset[int(k)] for k in piece]) for piece in pieces]
+
+
+def train_step(
+    model: ArAE, batch: Batch, optimizers: Sequence[tuple[Optimizer, float]], position: float, warmup_ratio: float
+) -> None:
+    """In bf16, at the learning rate of this position in the run."""
+    with torch.autocast(next(model.parameters()).device.type, torch.bfloat16):
+        loss = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    take_step(optimizers, max(position, 1e-4), warmup_ratio)
 
 
 @torch.no_grad()

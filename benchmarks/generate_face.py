@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.random_weights import ENDLESS
 from core.groups import StepConfig, batch_steps
 from core.model.decoder import DecoderConfig
 from core.model.engine import Engine, Request
@@ -21,7 +22,7 @@ def small_decoder(tokenizer: Tokenizer, width: int, layers: int, heads: int) -> 
     torch.manual_seed(0)
     config = DecoderConfig("face", max_seq_length=4096, hidden_dim=width, num_layers=layers, num_heads=heads)
     decoder = FaceDecoder(config, StepConfig(), tokenizer.config.discrete_bins).eval().requires_grad_(False)
-    decoder.head.ops.bias.copy_(torch.tensor([0.0, 0.0, -2.8, -100.0]))  # L, R, BOM, END
+    decoder.head.ops.bias.copy_(ENDLESS)
     return decoder
 
 

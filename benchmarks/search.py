@@ -33,7 +33,7 @@ sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import search_variants as v
-from benchmarks.decoders_data import make_dataset, nats_per_face
+from benchmarks.decoders_data import batches_of, make_dataset, nats_per_face, train_step
 from core import cli
 from core.config import PRESETS, Config, with_overrides
 from core.data.batch import Batch, BatchSampler, make_loader
@@ -41,7 +41,7 @@ from core.data.sources import cpu_count
 from core.groups import Steps
 from core.model.arae import ArAE
 from core.tokens import PAD, Tokenizer
-from core.training.optim import build_optimizers, learning_rate
+from core.training.optim import build_optimizers
 from core.training.steps import seed_all
 
 BATCH = {"cpu": 8, "cuda": 64}
@@ -167,9 +167,7 @@ def prepare(config: Config, samples: int, piece: int, to: Path) -> None:
         pieces += map(copy.deepcopy, loader)  # else each tensor holds a file of the worker's shared memory open
         if len(pieces) * piece >= samples:
             break
-    measured = make_loader(held_out, BatchSampler(held_out, 16, shuffle=False), num_workers=1)
-    torch.save((pieces[: samples // piece], list(measured)), to.with_suffix(".part"))
-    to.with_suffix(".part").rename(to)
+    torch.save((pieces[: samples // piece], batches_of(held_out, range(len(held_out)))), to)
 
 
 def merged(pieces: Sequence[Batch]) -> Batch:
@@ -203,15 +201,7 @@ def train(row: Row, pieces: list[Batch], held_out: list[Batch], seconds: float, 
                 )
             batch, order = merged([pieces[k] for k in order[:each]]), order[each:]
             seed_all(seed, "step", steps)
-            with torch.autocast(device, torch.bfloat16):
-                loss = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer, highest in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(max(spent / seconds, 1e-4), highest, config.train.warmup_ratio)
-                optimizer.step()
-                optimizer.zero_grad()
+            train_step(model, batch, optimizers, spent / seconds, config.train.warmup_ratio)
             faces, steps = faces + batch.num_faces.sum(), steps + 1
         nats = nats_per_face(model, held_out)
     parameters = sum(p.numel() for p in model.mesh_decoder.parameters())

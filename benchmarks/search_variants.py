@@ -204,37 +204,40 @@ def no_offsets() -> Any:
     return _without(OFFSETS)
 
 
-def from_midpoint() -> Any:
-    """Offsets from the middle of the edge that the gate was made on, in place of those from its tip."""
+def _offsets(change: Callable[[Tensor], Tensor]) -> Any:
+    """The six offsets (N, 6, 3) are what `change` makes of them."""
     original = face_input.fourier
 
-    def change(x: Tensor, frequencies: int, lowest: int) -> Tensor | None:
+    def features(x: Tensor, frequencies: int, lowest: int) -> Tensor | None:
         if x.shape[1] != OFFSETS:
             return None
-        x = x.unflatten(1, (6, 3))
-        middle = x[:, :2].mean(1, keepdim=True)
-        return original(((x != 0).any(-1, keepdim=True) * (x - middle)).flatten(1), frequencies, lowest)
+        return original(change(x.unflatten(1, (6, 3))).flatten(1), frequencies, lowest)
 
-    return _vertex_features(change)
+    return _vertex_features(features)
+
+
+def from_midpoint() -> Any:
+    """Offsets from the middle of the edge that the gate was made on, in place of those from its tip."""
+
+    def change(x: Tensor) -> Tensor:
+        return (x != 0).any(-1, keepdim=True) * (x - x[:, :2].mean(1, keepdim=True))
+
+    return _offsets(change)
 
 
 def own_frame() -> Any:
     """Offsets in the gate's own frame: along the edge that it was made on, across it, and along its normal."""
-    original = face_input.fourier
 
-    def change(x: Tensor, frequencies: int, lowest: int) -> Tensor | None:
-        if x.shape[1] != OFFSETS:
-            return None
-        x = x.unflatten(1, (6, 3))
+    def change(x: Tensor) -> Tensor:
         start, end = x[:, 0], x[:, 1]
         along = F.normalize(end - start, dim=-1)
         normal = F.normalize(torch.linalg.cross(start, end), dim=-1)
         frame = torch.stack([along, torch.linalg.cross(normal, along), normal], dim=1)  # (N, 3, 3)
         flat = frame.square().sum((1, 2)) < 2.5  # no triangle
         frame = torch.where(flat.view(-1, 1, 1), torch.eye(3, device=x.device), frame)
-        return original((x @ frame.transpose(1, 2)).flatten(1), frequencies, lowest)
+        return x @ frame.transpose(1, 2)
 
-    return _vertex_features(change)
+    return _offsets(change)
 
 
 def table_input() -> Any:

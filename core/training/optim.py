@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
@@ -50,6 +51,15 @@ def build_optimizer(model: nn.Module, lr: float, weight_decay: float, but: Seque
     # One kernel for all parameters: a step of a small model on the CPU takes half the time.
     fused = {p.device.type for p in trainable} <= {"cpu", "cuda"}
     return AdamW([g for g in groups if g["params"]], lr=lr, betas=BETAS, fused=fused)
+
+
+def take_step(optimizers: Sequence[tuple[Any, float]], position: float, warmup_ratio: float) -> None:
+    """Step all optimizers at the rate of `position`, each by its highest, and forget the gradients."""
+    for optimizer, highest in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(position, highest, warmup_ratio)
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def learning_rate(position: float, lr: float, warmup_ratio: float) -> float:

@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 # Imported inside: torch.distributed's checkpoint package takes a second, and inference does without it.
 
 
-def snapshot(model: nn.Module, optimizers: Sequence[Any], scaler: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def snapshot(
+    model: nn.Module, optimizers: Sequence[Optimizer], scaler: Any
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights on the CPU, and the state of optimizers and gradient scaler; every process has to call it.
 
     Args:
-        model, optimizers: as accelerate prepared them; at least one step has been taken.
+        model: as accelerate prepared it.
+        optimizers: torch's own; at least one step has been taken.
         scaler: of fp16 gradients, or None.
     """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights, moments = get_state_dict(model, [each.optimizer for each in optimizers], options=options)
+    weights, moments = get_state_dict(model, optimizers, options=options)
     state = {
         "optimizer": moments,
         "kinds": _kinds(optimizers),
@@ -30,7 +34,7 @@ def snapshot(model: nn.Module, optimizers: Sequence[Any], scaler: Any) -> tuple[
     return cast(dict[str, Tensor], weights), state
 
 
-def restore(model: nn.Module, optimizers: Sequence[Any], scaler: Any, state: dict[str, Any]) -> None:
+def restore(model: nn.Module, optimizers: Sequence[Optimizer], scaler: Any, state: dict[str, Any]) -> None:
     """Give optimizers and scaler the state that `snapshot` took; the weights are loaded before the model is prepared.
 
     Raises:
@@ -45,16 +49,15 @@ def restore(model: nn.Module, optimizers: Sequence[Any], scaler: Any, state: dic
 
     decays = [group["weight_decay"] for each in optimizers for group in each.param_groups]
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    plain = [each.optimizer for each in optimizers]
-    set_optimizer_state_dict(model, plain, state["optimizer"], options=options)
+    set_optimizer_state_dict(model, optimizers, state["optimizer"], options=options)
     for group, decay in zip((group for each in optimizers for group in each.param_groups), decays, strict=True):
         group["weight_decay"] = decay  # the option, not what it was when the checkpoint was written
     if scaler is not None and state["scaler"]:
         scaler.load_state_dict(state["scaler"])
 
 
-def _kinds(optimizers: Sequence[Any]) -> list[str]:
-    return [type(each.optimizer).__name__ for each in optimizers]
+def _kinds(optimizers: Sequence[Optimizer]) -> list[str]:
+    return [type(each).__name__ for each in optimizers]
 
 
 def stored_bytes(model: nn.Module) -> tuple[int, int]:

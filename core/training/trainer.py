@@ -22,7 +22,7 @@ import torch
 from core.training import checkpoint, estimate, log, shard
 from core.training.ema import Ema
 from core.training.log import Sums
-from core.training.optim import build_optimizers, learning_rate
+from core.training.optim import build_optimizers, learning_rate, take_step
 from core.training.options import TrainConfig
 from core.training.processes import Agreement, StopSignal
 from core.training.state import restore, snapshot, stored_bytes
@@ -157,7 +157,7 @@ class Trainer:
             made = build_optimizers(model, self.config)
             self.model, *optimizers = self.accelerator.prepare(model, *(optimizer for optimizer, _ in made))
             self.precision = nullcontext
-        self.optimizers, self.highest_rates = optimizers, [rate for _, rate in made]
+        self.optimizers = [(optimizer, rate) for optimizer, (_, rate) in zip(optimizers, made, strict=True)]
         self.ema = Ema(self._plain_model(), self.config.ema) if self.config.ema else None
         self.peak, self.flops = 0.0, getattr(self.task, "flops", lambda _batch: 0.0)
         if hasattr(self.task, "flops"):
@@ -206,7 +206,7 @@ class Trainer:
 
     def _restore(self, path: Path) -> None:
         state = checkpoint.read_state(path)
-        restore(self.model, self.optimizers, self.accelerator.scaler, state)
+        restore(self.model, self._plain_optimizers(), self.accelerator.scaler, state)
         self.position = Position(**state["position"])
         self.window.sums = {name: (total, count) for name, (total, count) in state["window"].items()}
         if self.ema and "ema" in state:
@@ -294,12 +294,9 @@ class Trainer:
         norm = shard.whole(norm)
         values = torch.stack([*losses, torch.as_tensor(norm, device=losses[0].device)]).float().tolist()
         self._stop_if_bad(group, values[:-1], values[-1])
-        share = learning_rate(self._done(next_step=True), 1.0, config.warmup_ratio)
-        for optimizer, highest in zip(self.optimizers, self.highest_rates, strict=True):
-            for param_group in optimizer.param_groups:
-                param_group["lr"] = share * highest
-            optimizer.step()
-            optimizer.zero_grad()
+        done = self._done(next_step=True)
+        rate = learning_rate(done, config.lr, config.warmup_ratio)
+        take_step(self.optimizers, done, config.warmup_ratio)
         if self.ema:
             self.ema.update()
         where.step += 1
@@ -307,7 +304,7 @@ class Trainer:
         loss_sum = sum(loss * weight for loss, weight in zip(values, weights, strict=False))
         own = {"loss": (loss_sum, sum(weights)), "mfu": (flops, 0.0)}
         self._note(log.add_up([own, *map(log.numbers, sums)]), total)
-        self.window.add({"grad_norm": (values[-1], 1.0), "lr": (share * config.lr, 1.0)})
+        self.window.add({"grad_norm": (values[-1], 1.0), "lr": (rate, 1.0)})
 
     def _synchronised(self, last: bool) -> AbstractContextManager:
         """Gradients are exchanged once a step, in its last micro-batch's backward pass."""
@@ -445,8 +442,12 @@ class Trainer:
         """The model without the wrapper that waits for other processes (a sharded one is always together with them)."""
         return self.model if self.sharded else self.accelerator.unwrap_model(self.model)
 
+    def _plain_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Those of torch, without accelerate's wrapper."""
+        return [optimizer.optimizer for optimizer, _ in self.optimizers]
+
     def _save(self, is_best: bool) -> None:
-        weights, state = snapshot(self.model, self.optimizers, self.accelerator.scaler)
+        weights, state = snapshot(self.model, self._plain_optimizers(), self.accelerator.scaler)
         state |= {
             "position": {**asdict(self.position), "seconds": self._clock()},
             "window": self.window.sums,

@@ -80,9 +80,31 @@ class SurfaceBatch {
             throw std::invalid_argument(std::to_string(buffer.rows()) + " candidates for " + std::to_string(size) + " surfaces");
         Array<float> out(size, each + 1);
         const auto *at = buffer.data<std::int32_t>();
-        nb::gil_scoped_release release;
-        for (std::size_t b = 0; b < size; ++b)
-            misfits_of(surfaces_[b], at + 4 * each * b, each, end_cover, out.data + b * (each + 1));
+        {
+            nb::gil_scoped_release release;
+            for (std::size_t b = 0; b < size; ++b)
+                misfits_of(surfaces_[b], at + 4 * each * b, each, end_cover, out.data + b * (each + 1));
+        }
+        return out.object;
+    }
+
+    // Of candidates (R * K, 4), K of each of the surfaces `which` (R), one each by numbers (R) in [0, 1) -> (R, 4).
+    nb::object chosen(nb::object which, nb::object candidates, nb::object uniform, double end_cover) {
+        which = ensure<std::int64_t>(which, 0, "as_offsets");
+        candidates = ensure<std::int32_t>(candidates, 4, "as_groups");
+        uniform = ensure<float>(uniform, 0, "as_numbers");
+        const Buffer numbers(which), groups(candidates), drawn(uniform);
+        const std::size_t count = numbers.rows(), each = count ? groups.rows() / count : 0;
+        if (each * count != groups.rows() || drawn.rows() != count)
+            throw std::invalid_argument(std::to_string(groups.rows()) + " candidates and " + std::to_string(drawn.rows()) +
+                                        " numbers for " + std::to_string(count) + " surfaces");
+        for (std::size_t k = 0; k < count; ++k) surface(std::size_t(numbers.data<std::int64_t>()[k]));  // is there such a one?
+        Array<std::int32_t> out(count, 4);
+        {
+            nb::gil_scoped_release release;
+            choose(this, numbers.data<std::int64_t>(), std::int64_t(count), groups.data<std::int32_t>(), std::int64_t(each),
+                   drawn.data<float>(), end_cover, out.data);
+        }
         return out.object;
     }
 
@@ -143,9 +165,11 @@ class SurfaceBatch {
     // are not taken.
     static std::int32_t feed_some(void *batch, const std::int64_t *which, std::int64_t count, const std::int32_t *groups) {
         for (std::int64_t k = 0; k < count; ++k, groups += 4) {
-            if (groups[0] == std::int32_t(Group::end)) continue;
-            Surface &surface = static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(which[k])];
-            if (surface.feed(Group(groups[0]), groups[1], groups[2], groups[3])) return 1;
+            try {
+                feed_to(static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(which[k])], std::size_t(k), groups);
+            } catch (const std::invalid_argument &) {  // C cannot be told otherwise
+                return 1;
+            }
         }
         return 0;
     }
@@ -202,8 +226,10 @@ nb::object normals(nb::object points, std::int64_t neighbours) {
     Array<float> out(buffer.rows(), 3);
     const auto *xyz = buffer.data<float>();
     const std::size_t count = buffer.rows();
-    nb::gil_scoped_release release;
-    estimate_normals(xyz, count, static_cast<std::size_t>(neighbours), out.data);
+    {
+        nb::gil_scoped_release release;
+        estimate_normals(xyz, count, static_cast<std::size_t>(neighbours), out.data);
+    }
     return out.object;
 }
 
@@ -217,6 +243,7 @@ void bind_surface(nb::module_ &m) {
         .def("reset", &SurfaceBatch::reset, "surface"_a)
         .def("set_points", &SurfaceBatch::set_points, "surface"_a, "points"_a, "judged"_a)
         .def("misfits", &SurfaceBatch::misfits, "groups"_a, "end_cover"_a)
+        .def("choose", &SurfaceBatch::chosen, "which"_a, "candidates"_a, "uniform"_a, "end_cover"_a)
         .def("feed", &SurfaceBatch::feed, "groups"_a)
         .def("shown", &SurfaceBatch::shown)
         .def("native", &SurfaceBatch::native)

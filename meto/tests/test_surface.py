@@ -128,11 +128,16 @@ def test_native_code_chooses_by_misfits():
         drawn, groups = np.full(2, uniform, np.float32), np.zeros((2, 4), np.int32)
         pointers = candidates.ctypes.data, 6, drawn.ctypes.data, 0.0, groups.ctypes.data
         assert choose(batch, which.ctypes.data, 2, *pointers) == 0
+        assert np.array_equal(groups, surfaces.choose(which, candidates, drawn))
         for b in range(2):
             same = np.flatnonzero((candidates[b] == groups[b]).all(1))
             seen[b, same[0] if len(same) else 6] += 1
             assert len(same) or groups[b, 0] == END
     assert np.abs(seen / 2000 - weights / weights.sum(1, keepdims=True)).max() < 2e-3
+    with pytest.raises(ValueError, match="surface 3 of 3"):
+        surfaces.choose([1, 3], candidates, drawn)
+    with pytest.raises(ValueError, match="12 candidates and 1 numbers for 2 surfaces"):
+        surfaces.choose(which, candidates, drawn[:1])
 
 
 def test_phases_and_gates():

@@ -274,19 +274,9 @@ class FaceStepper:
         drawn = self.draws.of(index, self.written[index])
         uniform = drawn[:, : DRAWS * self.candidates].reshape(len(slots), self.candidates, DRAWS)
         candidates = self._candidates(slots, uniform)
-        return candidates[:, 0] if self.candidates == 1 else self._best_fitting(index, candidates, drawn[:, -1])
-
-    def _best_fitting(self, slots: np.ndarray, candidates: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """(B, 4) of the candidates (B, K, 4), or the end, one each: drawn with weights exp(-misfit)."""
-        asked = np.full((self.slots, *candidates.shape[1:]), -1, np.int32)
-        asked[slots] = candidates
-        misfits = self.surfaces.misfits(asked, self.sampling.end_cover)[slots].astype(np.float64)
-        cumulative = np.exp(misfits.min(1, keepdims=True) - misfits).cumsum(1)
-        chosen = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(1)
-        groups = np.tile(np.array([END, 0, 0, 0], np.int32), (len(slots), 1))
-        took = chosen < self.candidates
-        groups[took] = candidates[took, chosen[took]]
-        return groups
+        if self.candidates == 1:
+            return candidates[:, 0]
+        return self.surfaces.choose(index, candidates, drawn[:, -1], self.sampling.end_cover)
 
     def _candidates(self, slots: list[int], drawn: np.ndarray) -> np.ndarray:
         """(B, K, 4) groups that may come next in each slot, by numbers (B, K, 5): a row of one computation each."""

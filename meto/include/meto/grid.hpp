@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -10,6 +11,20 @@
 #include "meto/point.hpp"
 
 namespace meto {
+
+// That holds count points (x, y, z each); of no finite width where there are none, or one is far out.
+struct Box {
+    std::array<float, 3> low, high;
+
+    Box(const float *points, std::size_t count) {
+        low.fill(std::numeric_limits<float>::infinity()), high.fill(-low[0]);
+        for (std::size_t i = 0; i < 3 * count; ++i) {
+            low[i % 3] = std::min(low[i % 3], points[i]);
+            high[i % 3] = std::max(high[i % 3], points[i]);
+        }
+    }
+    float widest() const { return std::max({high[0] - low[0], high[1] - low[1], high[2] - low[2]}); }
+};
 
 // Points are known by rank: those of a cell follow one another, in the order in which they were given.
 class Grid {
@@ -20,19 +35,13 @@ class Grid {
 
     // count points (x, y, z each); size: of a cell, or larger where an axis would have too many.
     void set(const float *points, std::size_t count, float size) {
-        float high[3];
-        for (int axis = 0; axis < 3; ++axis) {
-            low_[axis] = std::numeric_limits<float>::infinity(), high[axis] = -low_[axis];
-            for (std::size_t i = 0; i < count; ++i) {
-                low_[axis] = std::min(low_[axis], points[3 * i + axis]);
-                high[axis] = std::max(high[axis], points[3 * i + axis]);
-            }
-        }
-        const float widest = std::max({high[0] - low_[0], high[1] - low_[1], high[2] - low_[2]});
+        const Box box(points, count);
+        const float widest = box.widest();
         const bool some = std::isfinite(widest) && widest > 0 && size > 0;  // else there is one cell
+        low_ = box.low;
         size_ = some ? std::max(size, widest / float(most)) : 0;
         for (int axis = 0; axis < 3; ++axis)
-            sides_[axis] = some ? std::min(most, 1 + int((high[axis] - low_[axis]) / size_)) : 1;
+            sides_[axis] = some ? std::min(most, 1 + int((box.high[axis] - box.low[axis]) / size_)) : 1;
         begins_.assign(std::size_t(sides_[0]) * sides_[1] * sides_[2] + 1, 0);
         std::vector<std::size_t> cells(count);
         for (std::size_t i = 0; i < count; ++i) {
@@ -100,7 +109,8 @@ class Grid {
         for (std::size_t rank = begins_[number(first, y, z)]; rank < end; ++rank) visit(rank);
     }
 
-    float low_[3] = {}, size_ = 0;
+    std::array<float, 3> low_{};
+    float size_ = 0;
     int sides_[3] = {1, 1, 1};
     std::vector<std::size_t> begins_{0, 0}, indices_;  // the first rank of each cell; what was given, by rank
     std::vector<Point> points_;                        // by rank

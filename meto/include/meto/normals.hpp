@@ -55,15 +55,9 @@ class Nearest {
 
     // kept: how many are asked for.
     Nearest(const float *points, std::size_t count, std::size_t kept) : kept_(std::min(kept, count)) {
-        float width = 0;
-        for (std::size_t axis = 0; axis < 3; ++axis) {
-            float low = std::numeric_limits<float>::infinity(), high = -low;
-            for (std::size_t i = 0; i < count; ++i)
-                low = std::min(low, points[3 * i + axis]), high = std::max(high, points[3 * i + axis]);
-            width = std::max(width, high - low);
-        }
+        if (kept_ == 0) return;
         // Points lie on a surface, so that a cell holds about as many as are asked for.
-        grid_.set(points, count, kept_ ? width / std::sqrt(float(count) / float(kept_)) : 0);
+        grid_.set(points, count, Box(points, count).widest() / std::sqrt(float(count) / float(kept_)));
     }
 
     // The nearest to one of the points, itself included, from the nearest on; of equal ones the lower index first.

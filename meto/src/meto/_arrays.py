@@ -34,6 +34,11 @@ def as_groups(groups: Any) -> np.ndarray:
     return np.ascontiguousarray(np.clip(array, -2, np.iinfo(np.int32).max), dtype=np.int32)
 
 
+def as_numbers(numbers: Any) -> np.ndarray:
+    """(n,) float32, from any real dtype."""
+    return np.ascontiguousarray(_array(numbers, "numbers", "biuf", columns=None), dtype=np.float32)
+
+
 def as_offsets(offsets: Any) -> np.ndarray:
     """(n + 1,) int64, from any integer dtype, or floats that are whole."""
     return _integers(_array(offsets, "offsets", "iuf", columns=None), "offsets")

@@ -93,6 +93,20 @@ class SurfaceBatch:
         """
         return self._surfaces.misfits(np.asarray(groups).reshape(-1, 4), end_cover)
 
+    def choose(self, which: Any, candidates: Any, uniform: Any, end_cover: float = 0.0) -> np.ndarray:
+        """One of several candidates, or the end, for some surfaces: drawn with weights exp(-misfit), see `misfits`.
+
+        Args:
+            which: (R,) the surfaces.
+            candidates: (R, K, 4) groups that may come next in each.
+            uniform: (R,) numbers in [0, 1) that they are drawn by.
+            end_cover: as of `misfits`.
+
+        Returns:
+            (R, 4) int32. Raises ValueError for a surface that there is not, or other shapes.
+        """
+        return self._surfaces.choose(which, np.asarray(candidates).reshape(-1, 4), uniform, end_cover)
+
     def replay(self, groups: Any, points: Any = None) -> Shown:
         """What is known before each group (G, 4) of a whole stream, whose target has the points (N, 3), or none.
 
@@ -109,8 +123,7 @@ class SurfaceBatch:
         `int32_t show(..., const Shown* out)`: writes what is known of each in the row of its number (`Shown` of
         include/meto/shown.hpp).
         `int32_t choose(..., const int32_t* candidates, int64_t each, const float* uniform, double end_cover, int32_t*
-        groups)`: of `each` candidates (count, each, 4) and an end one for each (count, 4), drawn with weights
-        exp(-misfit), see `misfits`, by numbers (count) in [0, 1).
+        groups)`: see the method, of `each` candidates (count, each, 4) for each surface -> (count, 4).
         `int32_t feed(..., const int32_t* groups)`: feeds each its group (count, 4), the end being none.
 
         They return 0, or 1 at a group that may not come next. They are good for as long as this object lives, need no
