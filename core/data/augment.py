@@ -3,6 +3,8 @@
 All randomness comes from the generator that is handed in, so a sample is a function of that generator's seed alone.
 """
 
+import heapq
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,10 @@ TRAIN_BOUNDS = (0.75, 0.95)
 JITTER = 0.01
 DECIMATE_MIN_FACES = 200  # smaller meshes are already as simple as they should be
 DECIMATE_FLOOR = 100
+COUNT_SHARE = 0.3  # of samples whose face count is chosen
+FEWER_SHARE = 0.7  # of those, by decimation; the others get more faces
+FEWEST_FACES = 12
+COUNT_FACTOR = 6  # between the chosen count and the mesh's own, at most
 DAMAGE_SHARES = (0.01, 0.15)  # of a damaged mesh's vertices
 DAMAGE_SCALES = (0.01, 0.2)  # standard deviation of what they are moved by, in the frame of [-1, 1]
 DAMAGE_AXIS = 0.6  # share of the axes along which a vertex is moved
@@ -39,6 +45,9 @@ class AugmentConfig:
     """Stretch each axis by its own random factor, at most stretch_limit either way."""
     stretch_limit: float = 1.35
     """Largest factor of use_stretch_aug; its inverse is the smallest."""
+    use_count_aug: bool = False
+    """Give three of ten meshes another face count, fewer by decimation or more by splitting long edges. The points stay
+    those of the mesh before, and the model is always told the count, so that it learns to follow a wish."""
     use_damage_aug: bool = False
     """Half of the time, move and tear vertices of the mesh, not of the points, as a model's own mistakes would. The
     face decoder learns to go on from there, not those vertices. Without effect on the token decoder."""
@@ -68,6 +77,54 @@ def augment(mesh: Mesh, config: AugmentConfig, rng: np.random.Generator, max_fac
         mesh = rotate(mesh, config.rotate_step * int(rng.integers(360 // config.rotate_step)))
     bound = float(rng.uniform(*TRAIN_BOUNDS)) if config.use_scale_aug else EVAL_BOUND
     return normalize(mesh, bound)[0]
+
+
+def choose_count(mesh: Mesh, rng: np.random.Generator, max_faces: int) -> Mesh | None:
+    """The mesh with a random face count other than its own, or None where it keeps its own."""
+    if rng.random() >= COUNT_SHARE:
+        return None
+    own, fewer = len(mesh.faces), rng.random() < FEWER_SHARE
+    low, high = (max(FEWEST_FACES, own // COUNT_FACTOR), own) if fewer else (own, min(COUNT_FACTOR * own, max_faces))
+    if not low < high:
+        return None
+    count = int(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return decimate(mesh, count) if fewer else split_edges(mesh, count)
+
+
+def split_edges(mesh: Mesh, target: int) -> Mesh:
+    """At least `target` faces of the same surface: the longest edges are split in the middle, one after the other."""
+    vertices = [tuple(vertex) for vertex in mesh.vertices.tolist()]
+    faces = [tuple(face) for face in mesh.faces.tolist()]
+    beside: dict[tuple[int, int], set[int]] = {}  # the faces at each edge
+    waiting: list[tuple[float, tuple[int, int]]] = []
+
+    def edges(face: tuple[int, ...]) -> list[tuple[int, int]]:
+        a, b, c = face
+        return [(a, b) if a < b else (b, a), (b, c) if b < c else (c, b), (a, c) if a < c else (c, a)]
+
+    def add(number: int) -> None:
+        for edge in edges(faces[number]):
+            if edge not in beside:
+                beside[edge] = set()
+                heapq.heappush(waiting, (-math.dist(vertices[edge[0]], vertices[edge[1]]), edge))
+            beside[edge].add(number)
+
+    for number in range(len(faces)):
+        add(number)
+    while len(faces) < target and waiting:
+        _, edge = heapq.heappop(waiting)
+        a, b = edge
+        middle = len(vertices)
+        vertices.append(tuple((x + y) / 2 for x, y in zip(vertices[a], vertices[b], strict=True)))
+        for number in sorted(beside[edge]):
+            face = faces[number]
+            for other in edges(face):
+                beside[other].discard(number)
+            faces[number] = tuple(middle if v == b else v for v in face)
+            faces.append(tuple(middle if v == a else v for v in face))
+            add(number)
+            add(len(faces) - 1)
+    return Mesh(np.array(vertices, np.float32), np.array(faces, mesh.faces.dtype))
 
 
 def changes_meshes(config: AugmentConfig) -> bool:

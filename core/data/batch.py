@@ -26,6 +26,8 @@ class Batch:
     """(B, T) int64: BOS, mesh tokens, EOS, then PAD."""
     num_faces: Tensor
     """(B,) int64 faces in the tokens."""
+    chosen: Tensor | None = None
+    """(B,) bool the augmentation has chosen the face count: nothing else tells it."""
     points: Tensor | None = None
     """(B, N, 3) float32."""
     images: Tensor | None = None
@@ -62,6 +64,7 @@ def collate(samples: list[Sample]) -> Batch:
     return Batch(
         ids=torch.from_numpy(ids),
         num_faces=torch.tensor([s.num_faces for s in samples]),
+        chosen=torch.tensor([s.chosen for s in samples]),
         points=torch.from_numpy(np.stack(clouds)) if clouds else None,
         names=[s.name for s in samples],
         steps=join_steps(steps) if steps else None,

@@ -15,6 +15,7 @@ from core.data.augment import (
     AugmentConfig,
     augment,
     changes_meshes,
+    choose_count,
     damage,
     decimate,
     decimate_floor,
@@ -83,6 +84,8 @@ class Sample(NamedTuple):
     name: str
     steps: Steps | None = None
     """For the face decoder: the ids as steps, with what is known before each."""
+    chosen: bool = False
+    """The augmentation has chosen the face count, see `AugmentConfig.use_count_aug`."""
 
 
 class MeshDataset(Dataset):
@@ -146,18 +149,22 @@ class MeshDataset(Dataset):
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Item `index`, all its randomness drawn from `rng`."""
         mesh, ids, num_faces = self._mesh_and_ids(int(self.items[index]), rng)
-        wrong = None
+        surface, wrong, chosen = mesh, None, False
+        if self.train and self.config.augment.use_count_aug:
+            varied = choose_count(mesh, rng, self.config.max_face_length)
+            if varied is not None and (written := self._write(varied)) is not None:
+                mesh, (ids, num_faces), chosen = varied, written, True
         if self.train and self.steps is not None and self.config.augment.use_damage_aug and rng.random() < 0.5:
             ids, num_faces, wrong = self._damaged(mesh, rng) or (ids, num_faces, None)
         points = None
         if self.point_num:
-            points = sample_surface(mesh, self.point_num, rng)
+            points = sample_surface(surface, self.point_num, rng)
             if self.train and self.config.augment.use_jitter_aug:
                 points = jitter(points, rng)
         steps = None
         if self.steps is not None:
             steps = mesh_steps(ids, points, self.steps, self.tokenizer.config.discrete_bins, wrong)
-        return Sample(ids, points, num_faces, self.source.name(int(self.items[index])), steps)
+        return Sample(ids, points, num_faces, self.source.name(int(self.items[index])), steps, chosen)
 
     def _mesh_and_ids(self, item: int, rng: np.random.Generator) -> tuple[Mesh, np.ndarray, int]:
         mesh = self.source[item]

@@ -206,7 +206,7 @@ class MeshGenerator:
                 points = self._points(job, encoded)
             condition = self._condition(encoded, job.num_faces)
             key = job, time.monotonic()
-            yield Request(condition, job.seed, budget, job.prefix, config.max_faces, points, key)
+            yield Request(condition, job.seed, budget, job.prefix, config.max_faces, points, job.num_faces, key)
 
     @torch.inference_mode()
     def _encode(self, job: Job) -> Tensor | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from core.groups import StepConfig, Steps
 from core.model.decoder import DecoderConfig, MeshDecoder
 from core.model.face_decoder import FaceDecoder, GroupLoss
+from core.model.face_input import fourier
 from core.model.image_encoder import encode_images, freeze, load_image_encoder
 from core.model.layers import LAYER_NORM_EPS
 from core.model.point_encoder import PointDecoder, PointEncoder, PointEncoderConfig, cloud_distance
@@ -35,8 +36,12 @@ class ArAEConfig:
     """Keep the image tower's weights as they are."""
     use_num_face_cond: bool = False
     """Condition on the face count as well, by its bucket."""
+    use_face_count: bool = False
+    """Condition on the face count itself as well, on a log scale; the face decoder sees how many faces are left."""
     nof_dropout_ratio: float = 0.2
     """Share of training samples whose face count is withheld."""
+    face_count_noise: float = 0.0
+    """Standard deviation of the log of what training counts are multiplied by: a wish can be met only about."""
     steps: StepConfig = field(default_factory=StepConfig)
     points_dropout: float = 0.1
     """Share of training batches whose points the face decoder sees as the latent tells them, so that it can do with a
@@ -56,6 +61,10 @@ class ArAEConfig:
                     f"--num_cond_tokens {self.num_cond_tokens}: --cond_mode {self.cond_mode} with these options "
                     f"makes {expected}"
                 )
+        if self.use_face_count and not self.use_num_face_cond:
+            raise ValueError("--use_face_count goes with --use_num_face_cond, whose condition token it joins")
+        if not self.face_count_noise >= 0:
+            raise ValueError(f"--face_count_noise {self.face_count_noise}: must not be negative")
         if not 0 <= self.nof_dropout_ratio <= 1:
             raise ValueError(f"--nof_dropout_ratio {self.nof_dropout_ratio}: a probability in [0, 1] is needed")
         if not self.points_weight >= 0:
@@ -94,6 +103,25 @@ def face_count_bucket(num_faces: Tensor) -> Tensor:
     return torch.bucketize(num_faces, torch.tensor(FACE_COUNT_BOUNDS, device=num_faces.device))
 
 
+class FaceCountEmbed(nn.Module):
+    """A face count -> a vector: sines and cosines of its logarithm, and a linear layer; zero where it is unknown."""
+
+    FREQUENCIES = 6
+    LARGEST = 16.0  # of the logarithm to base 2
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.linear = nn.Linear(2 * self.FREQUENCIES + 1, dim)
+        nn.init.zeros_(self.linear.weight)  # so that weights trained without it start from what they know
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, num_faces: Tensor) -> Tensor:
+        """num_faces (B,), <= 0 for unknown -> (B, dim)."""
+        scale = num_faces.float().clamp(min=1).log2() * (2 / self.LARGEST) - 1
+        vector = self.linear(fourier(scale.unsqueeze(1), self.FREQUENCIES).to(self.linear.weight.dtype))
+        return vector.masked_fill((num_faces <= 0).unsqueeze(1), 0)
+
+
 class ArAE(nn.Module):
     """Point cloud, latent, image or nothing -> mesh tokens.
 
@@ -120,9 +148,12 @@ class ArAE(nn.Module):
             self.norm_cond = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         if config.use_num_face_cond:
             self.embed_num_face = nn.Embedding(NUM_FACE_BUCKETS, dim)
+        if config.use_face_count:
+            self.embed_face_count = FaceCountEmbed(dim)
         self.mesh_decoder: MeshDecoder | FaceDecoder
         if config.decoder.decoder == "face":
-            self.mesh_decoder = FaceDecoder(config.decoder, config.steps, vocab_size - FACE_VOCABULARY_SPECIAL)
+            bins = vocab_size - FACE_VOCABULARY_SPECIAL
+            self.mesh_decoder = FaceDecoder(config.decoder, config.steps, bins, config.use_face_count)
             if config.cond_mode in ("point", "point_latent"):
                 self.point_decoder = PointDecoder(config.point_encoder)
         else:
@@ -155,17 +186,30 @@ class ArAE(nn.Module):
         if encoded is not None:
             tokens.append(self.norm_cond(self.proj_cond(encoded)))
         if self.config.use_num_face_cond:
-            tokens.append(self.embed_num_face(face_count_bucket(num_faces)).unsqueeze(1))
+            token = self.embed_num_face(face_count_bucket(num_faces))
+            if self.config.use_face_count:
+                token = token + self.embed_face_count(num_faces)
+            tokens.append(token.unsqueeze(1))
         if not tokens:
             weight = next(self.mesh_decoder.parameters())
             return weight.new_empty(len(num_faces), 0, self.config.decoder.hidden_dim)
         return torch.cat(tokens, dim=1)
 
-    def drop_face_counts(self, num_faces: Tensor) -> Tensor:
-        """Withhold a share `nof_dropout_ratio` of the face counts while training, so that sampling can do without."""
+    def drop_face_counts(self, num_faces: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Withhold a share `nof_dropout_ratio` of the face counts while training, so that sampling can do without.
+
+        Args:
+            num_faces: (B,) face counts.
+            chosen: (B,) bool, the augmentation has chosen the count: nothing else tells it, so it is never withheld.
+        """
         if not self.training or not self.config.use_num_face_cond:
             return num_faces
         dropped = torch.rand(num_faces.shape, device=num_faces.device) < self.config.nof_dropout_ratio
+        if chosen is not None:
+            dropped = dropped & ~chosen
+        if self.config.face_count_noise:
+            factor = torch.randn(num_faces.shape, device=num_faces.device).mul(self.config.face_count_noise).exp()
+            num_faces = (num_faces * factor).round().long().clamp(min=1)
         return num_faces.masked_fill(dropped, 0)
 
     def forward(
@@ -177,6 +221,7 @@ class ArAE(nn.Module):
         images: Tensor | None = None,
         steps: Steps | None = None,
         predict: bool = False,
+        chosen: Tensor | None = None,
     ) -> ArAEOutput:
         """Losses of a batch (arXiv 2409.18114, section 3.2).
 
@@ -186,9 +231,11 @@ class ArAE(nn.Module):
             points, latents, images: the condition, see `encode`.
             steps: of the face decoder; made here where the loader has not made them.
             predict: the face decoder's output holds the likeliest groups as well.
+            chosen: (B,) bool, see `drop_face_counts`.
         """
         encoded = self.encode(points, latents, images)
-        condition = self.condition(encoded, self.drop_face_counts(num_faces))
+        num_faces = self.drop_face_counts(num_faces, chosen)
+        condition = self.condition(encoded, num_faces)
         targets = ids[:, 1:]
         is_label = (targets != PAD) & (targets != BOS)
         labels = targets[is_label]
@@ -202,7 +249,7 @@ class ArAE(nn.Module):
             if told is not None and (points is None or self._hides_points()):
                 points, steps = told.detach(), None
             steps = self.mesh_decoder.make_steps(ids, points) if steps is None else steps
-            groups = self.mesh_decoder(condition, steps, points, predict)
+            groups = self.mesh_decoder(condition, steps, points, predict, num_faces)
             loss_ce = groups.nats / len(labels)
         else:
             logits = self._token_logits(self.mesh_decoder, condition, ids, is_label)

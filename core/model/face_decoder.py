@@ -19,10 +19,10 @@ from torch.utils.checkpoint import checkpoint
 from core.groups import StepConfig, Steps, batch_steps
 from core.model.decoder import DecoderConfig
 from core.model.face_head import AXES, StepContext, StepHead, VertexDistribution, kind_index
-from core.model.face_input import StepInput
+from core.model.face_input import StepInput, count_features
 from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
 from core.model.packed import packed_attention, packing
-from meto.surface import END, NUM_KINDS, START_PHASE, TURN_PHASE
+from meto.surface import END, NUM_KINDS, RIGHT, START_PHASE, THIRD, TURN_PHASE
 
 if TYPE_CHECKING:
     from core.model.engine import Stepper
@@ -97,6 +97,14 @@ class FaceLayer(nn.Module):
         return x + F.dropout(self.fc2(F.silu(gate) * value), self.dropout, self.training)
 
 
+def faces_before(kinds: Tensor, number: Tensor) -> Tensor:
+    """(N,) faces that each mesh has before each step, of its kinds (N,) and the steps' numbers (N,) in their mesh."""
+    makes_face = (kinds <= RIGHT) | (kinds == THIRD)
+    total = makes_face.long().cumsum(0) - makes_face.long()  # of all meshes so far
+    at_start = torch.arange(len(kinds), device=kinds.device) - number
+    return total - total[at_start]
+
+
 class GroupLoss(NamedTuple):
     """Of a batch's groups, one mesh after the other.
 
@@ -127,13 +135,14 @@ class FaceDecoder(nn.Module):
         config: sizes; positions are rotary, so `max_seq_length` bounds what is trained on and generated, not the model.
         steps: what each step is shown.
         bins: of the tokenizer's grid.
+        counted: each step is shown how many faces are left of the wished count.
     """
 
-    def __init__(self, config: DecoderConfig, steps: StepConfig, bins: int):
+    def __init__(self, config: DecoderConfig, steps: StepConfig, bins: int, counted: bool = False):
         super().__init__()
-        self.config, self.steps, self.bins = config, steps, bins
+        self.config, self.steps, self.bins, self.counted = config, steps, bins, counted
         dim = config.hidden_dim
-        self.input = StepInput(dim, bins, steps.near_points, steps.spread_points)
+        self.input = StepInput(dim, bins, steps.near_points, steps.spread_points, counted)
         self.layers = nn.ModuleList(FaceLayer(config) for _ in range(config.num_layers))
         self.norm = RMSNorm(dim)
         self.head = StepHead(dim, bins, config.head_dim or 2 * dim)
@@ -154,7 +163,14 @@ class FaceDecoder(nn.Module):
         """The steps of padded sequences (B, T) [BOS, ids, EOS, PAD ...], where the loader has not made them."""
         return batch_steps(ids, points, self.steps, self.bins)
 
-    def forward(self, condition: Tensor, steps: Steps, points: Tensor | None, predict: bool = False) -> GroupLoss:
+    def forward(
+        self,
+        condition: Tensor,
+        steps: Steps,
+        points: Tensor | None,
+        predict: bool = False,
+        num_faces: Tensor | None = None,
+    ) -> GroupLoss:
         """Likelihoods of whole meshes.
 
         Args:
@@ -162,8 +178,9 @@ class FaceDecoder(nn.Module):
             steps: of the B meshes.
             points: (B, P, 3) that the steps' indices count in; None where there are none.
             predict: also make the likeliest groups.
+            num_faces: (B,) wished face counts, <= 0 for unknown; None: all are unknown.
         """
-        hidden, number, row = self._through_layers(condition, steps, points)
+        hidden, number, row = self._through_layers(condition, steps, points, num_faces)
         if points is None:
             points = condition.new_zeros(len(condition), 0, 3)
         kinds = steps.groups[:, 0].long()
@@ -201,14 +218,19 @@ class FaceDecoder(nn.Module):
 
         return FaceStepper(self, tokenizer, sampling, slots, take_weights, cache_dtype)
 
-    def _through_layers(self, condition: Tensor, steps: Steps, points: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _through_layers(
+        self, condition: Tensor, steps: Steps, points: Tensor | None, num_faces: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden states (N, C) of the steps, and each one's number within its mesh and its mesh."""
         size, device = condition.shape[1], condition.device
         lengths = steps.lengths.tolist()
         packed = packing(tuple(lengths), device)
         row, number = packed.row, packed.number
         before = F.pad(steps.groups[:-1, 0].long(), (1, 0)).masked_fill(number == 0, NUM_KINDS)
-        x = self.input(steps, points, row, before).to(condition.dtype)
+        counts = None
+        if self.counted and num_faces is not None:
+            counts = count_features(num_faces[row], faces_before(steps.groups[:, 0], number), steps.open_edges)
+        x = self.input(steps, points, row, before, counts).to(condition.dtype)
         x = torch.cat([part for pair in zip(condition, x.split(lengths), strict=True) for part in pair])
         whole = [size + n for n in lengths]
         positions = packing(tuple(whole), device).number

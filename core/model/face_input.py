@@ -13,6 +13,7 @@ POINT_FREQUENCIES = 5
 POINT_HIDDEN, POINT_WIDTH = 64, 96
 PLANE_FEATURES = 7  # of a point's plane
 NUM_SCALARS = 6
+NUM_COUNTS = 4  # of the faces left
 
 
 def to_unit(grid: Tensor, bins: int) -> Tensor:
@@ -52,12 +53,38 @@ class PointSet(nn.Module):
         return torch.where(present.any(1, keepdim=True), features, self.empty.to(features.dtype))
 
 
-class StepInput(nn.Module):
-    """The vector of each step, from the group before it and what is known of the unfinished mesh."""
+def count_features(wished: Tensor, written: Tensor, open_edges: Tensor) -> Tensor:
+    """Features (N, NUM_COUNTS) of how many faces are left to be written, float32; zeros where no count is wished.
 
-    def __init__(self, dim: int, bins: int, near: int, spread: int):
+    Args:
+        wished: (N,) faces that the mesh is to have; <= 0 is unknown.
+        written: (N,) faces that it has.
+        open_edges: (N,) half edges without a twin: closing them takes faces too.
+    """
+    known = wished > 0
+    left = (wished - written).float()
+    features = [
+        torch.ones_like(left),
+        left.sign() * left.abs().log1p() / 6,
+        (left / wished.clamp(min=1)).clamp(-1, 1),
+        ((left - open_edges) / 16).clamp(-1, 1),
+    ]
+    return torch.stack(features, dim=1).masked_fill(~known.unsqueeze(1), 0)
+
+
+class StepInput(nn.Module):
+    """The vector of each step, from the group before it and what is known of the unfinished mesh.
+
+    Args:
+        dim: channels of the vector.
+        bins: of the grid.
+        near, spread: input points shown, see `core.groups.StepConfig`.
+        counted: the faces left of the wished count are shown too.
+    """
+
+    def __init__(self, dim: int, bins: int, near: int, spread: int, counted: bool = False):
         super().__init__()
-        self.bins, self.near, self.spread = bins, near, spread
+        self.bins, self.near, self.spread, self.counted = bins, near, spread, counted
         self.frequencies = max(1, math.ceil(math.log2(bins)))
         self.kind = nn.Embedding(NUM_KINDS + 1, dim)  # the last: nothing written yet
         self.phase = nn.Embedding(NUM_PHASES, dim)
@@ -70,8 +97,13 @@ class StepInput(nn.Module):
             self.spread_set = PointSet(POINT_WIDTH)
         self.fc1 = nn.Linear(vertices + sets + NUM_SCALARS, 2 * dim)
         self.fc2 = nn.Linear(2 * dim, dim)
+        if counted:  # zero at first, so that weights trained without it start from what they know
+            self.counts = nn.Linear(NUM_COUNTS, 2 * dim, bias=False)
+            nn.init.zeros_(self.counts.weight)
 
-    def forward(self, steps: Steps, cloud: Tensor | None, row: Tensor, before: Tensor) -> Tensor:
+    def forward(
+        self, steps: Steps, cloud: Tensor | None, row: Tensor, before: Tensor, counts: Tensor | None = None
+    ) -> Tensor:
         """Vectors (N, dim).
 
         Args:
@@ -79,6 +111,7 @@ class StepInput(nn.Module):
             cloud: (B, P, 3) input points that `steps.points` counts in; None where there are none.
             row: (N,) the sequence of each step.
             before: (N,) kind of the group before, NUM_KINDS at the beginning.
+            counts: (N, NUM_COUNTS) `count_features`, for an input that shows them; None: no count is wished.
         """
         vertices = torch.cat([steps.gate, steps.neighbours], dim=1).unflatten(1, (7, 3))  # (N, 7, 3)
         known = (vertices >= 0).all(-1)  # (N, 7)
@@ -89,7 +122,10 @@ class StepInput(nn.Module):
         features += [known.float(), self._scalars(steps, cloud is not None)]
         features += self._point_sets(steps, cloud, row, places)
         joined = torch.cat([f.to(self.fc1.weight.dtype) for f in features], dim=1)
-        x = self.fc2(F.gelu(self.fc1(joined)))
+        hidden = self.fc1(joined)
+        if counts is not None:
+            hidden = hidden + self.counts(counts.to(hidden.dtype))
+        x = self.fc2(F.gelu(hidden))
         return x + self.kind(before) + self.phase(steps.phase.long())
 
     def _scalars(self, steps: Steps, given: bool) -> Tensor:

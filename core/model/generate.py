@@ -23,6 +23,7 @@ def generate(
     on_ids: Callable[[int, np.ndarray], None] | None = None,
     max_faces: int = 0,
     points: np.ndarray | None = None,
+    num_faces: Sequence[int] | None = None,
 ) -> list[Generated]:
     """Generate one sequence for each row of the condition, all side by side.
 
@@ -37,6 +38,7 @@ def generate(
         on_ids: called now and then with the number of a row and all of its ids (T,) so far.
         max_faces: hard budget of faces; 0 is none.
         points: (B, N, 3) that the meshes are made from, for decoders that look at them.
+        num_faces: wished face counts, for decoders that see how many faces are left; None: unknown.
 
     Raises:
         ValueError: not one seed a sequence, a budget that the decoder's positions do not hold, or a prefix that
@@ -44,9 +46,10 @@ def generate(
     """
     if len(seeds) != len(condition):
         raise ValueError(f"{len(seeds)} seeds for {len(condition)} sequences: one for each is needed")
+    counts = [-1] * len(seeds) if num_faces is None else num_faces
     requests = [
-        Request(row, seed, max_new_tokens, prefix, max_faces, None if points is None else points[i], key=i)
-        for i, (row, seed) in enumerate(zip(condition, seeds, strict=True))
+        Request(row, seed, max_new_tokens, prefix, max_faces, None if points is None else points[i], count, key=i)
+        for i, (row, seed, count) in enumerate(zip(condition, seeds, counts, strict=True))
     ]
     if not requests:
         return []

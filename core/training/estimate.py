@@ -61,7 +61,8 @@ def _point_encoder_flops(config: ArAEConfig) -> float:
 def _face_ends_flops(config: ArAEConfig, vocab_size: int) -> float:
     """Operations of the face decoder's input and head for one group."""
     with torch.device("meta"):
-        decoder = FaceDecoder(config.decoder, config.steps, vocab_size - FACE_VOCABULARY_SPECIAL)
+        bins = vocab_size - FACE_VOCABULARY_SPECIAL
+        decoder = FaceDecoder(config.decoder, config.steps, bins, config.use_face_count)
     total = 0
     for name, module in [*decoder.input.named_modules(), *decoder.head.named_modules()]:
         if isinstance(module, torch.nn.Linear):

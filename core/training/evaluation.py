@@ -77,7 +77,11 @@ def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[Ma
     with torch.autocast(batch.ids.device.type, enabled=False):
         condition = model.condition(model.encode(batch.points, batch.latents, batch.images), batch.num_faces)
         seeds, config = list(range(len(batch))), SamplingConfig(generate_mode="greedy")
-        made = generate(model.mesh_decoder, condition, tokenizer, budget, config, seeds)
+        points = None if batch.points is None else batch.points.float().cpu().numpy()
+        counts = batch.num_faces.tolist()
+        made = generate(
+            model.mesh_decoder, condition, tokenizer, budget, config, seeds, points=points, num_faces=counts
+        )
     return [Made(_mesh(each.ids, tokenizer), each.finished) for each in made]
 
 

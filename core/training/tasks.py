@@ -162,7 +162,7 @@ class ArAETask:
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Metrics]:
         given = {"points": batch.points, "latents": batch.latents, "images": batch.images}
-        output = model(batch.ids, batch.num_faces, steps=batch.steps, **given)
+        output = model(batch.ids, batch.num_faces, steps=batch.steps, chosen=batch.chosen, **given)
         count = len(output.labels)
         nats = output.loss_ce.detach() * count
         return output.loss, {

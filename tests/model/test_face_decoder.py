@@ -16,7 +16,8 @@ from core.model.arae import ArAE
 from core.model.decoder import DecoderConfig
 from core.model.engine import Engine, Request
 from core.model.engine.rows import Rows
-from core.model.face_decoder import FaceDecoder
+from core.model.face_decoder import FaceDecoder, faces_before
+from core.model.face_input import count_features
 from core.model.sampling import SamplingConfig
 from core.tokens import BOS, EOS, Tokenizer, TokenizerConfig
 from meto.surface import BOM, END, LEFT, RIGHT, SECOND, THIRD
@@ -26,12 +27,14 @@ GREEDY, SAMPLE = SamplingConfig("greedy"), SamplingConfig("sample")
 TOKENIZER = Tokenizer(TokenizerConfig(discrete_bins=BINS))
 
 
-def make(bins=BINS, ends=True, **steps):
+def make(bins=BINS, ends=True, counted=True, **steps):
     """A random decoder whose choices vary."""
     torch.manual_seed(0)
     sizes = DecoderConfig("face", max_seq_length=400, hidden_dim=DIM, num_layers=2, num_heads=4)
-    decoder = FaceDecoder(sizes, StepConfig(**{"near_points": 3, "spread_points": 3, **steps}), bins).eval()
+    decoder = FaceDecoder(sizes, StepConfig(**{"near_points": 3, "spread_points": 3, **steps}), bins, counted).eval()
     with torch.no_grad():
+        if counted:
+            torch.nn.init.normal_(decoder.input.counts.weight)
         for part in (decoder.head.ops, *decoder.head.logits):
             part.weight.mul_(4)
         decoder.head.ops.bias[3] = -1.0 if ends else -100.0
@@ -45,7 +48,10 @@ def cloud(seed=0, count=60):
 def requests(count, budget=BUDGET, points=True, **options):
     rows = torch.randn(count, COND, DIM, generator=torch.Generator().manual_seed(7))
     clouds = [cloud(seed, 40 + 10 * seed) if points else None for seed in range(count)]
-    return [Request(row, k, budget, points=clouds[k], key=k, **options) for k, row in enumerate(rows)]
+    return [
+        Request(row, k, budget, points=clouds[k], num_faces=(8, -1, 30)[k % 3], key=k, **options)
+        for k, row in enumerate(rows)
+    ]
 
 
 def run(decoder, asked, config=SAMPLE, slots=1, masked=False):
@@ -126,7 +132,8 @@ def test_generation_follows_the_likelihood(points):
         given = None if request.points is None else torch.from_numpy(request.points)[None]
         steps = batch_steps(row, given, decoder.steps, BINS)
         with torch.no_grad():
-            predicted = decoder(request.condition[None], steps, given, predict=True).predicted
+            wished = torch.tensor([request.num_faces])
+            predicted = decoder(request.condition[None], steps, given, predict=True, num_faces=wished).predicted
         assert torch.equal(predicted[:-1], steps.groups[:-1])  # the end is the budget's, not the decoder's
 
 
@@ -157,7 +164,7 @@ def test_resuming_equals_going_on(candidates):
         ((ids, _),) = run(decoder, [request], config).values()
         for cut in (10, 14, 30):
             if TOKENIZER.grammar.validate([*ids[:cut], EOS]) is None:
-                resumed = Request(request.condition, request.seed, BUDGET, np.array(ids[:cut]), points=request.points)
+                resumed = replace(request, prefix=np.array(ids[:cut]))
                 assert next(iter(run(decoder, [resumed], config).values()))[0] == ids
 
 
@@ -363,3 +370,26 @@ def test_guided_faces_lie_nearer_to_the_points():
         vertices = [tokenizer.decode(made.ids)[0] for _, made in Engine(decoder, tokenizer, config, 8).run(asked)]
         away.append(np.abs(np.concatenate(vertices)[:, 1]).mean())
     assert away[1] < 0.6 * away[0]
+
+
+def test_counts_steer_the_mesh():
+    """The same condition and seed with another wish give another mesh; an unknown count is shown as nothing."""
+    decoder, request = make(), requests(1)[0]
+    meshes = {n: run(decoder, [replace(request, num_faces=n)])[0][0] for n in (-1, 0, 8, 30)}
+    assert meshes[-1] == meshes[0]
+    assert len({tuple(ids) for ids in meshes.values()}) == 3
+    assert run(make(counted=False), [request]) == run(make(counted=False), [replace(request, num_faces=30)])
+
+
+def test_faces_before_each_step():
+    kinds = torch.tensor([BOM, SECOND, THIRD, LEFT, BOM, SECOND, THIRD, END, BOM, SECOND, THIRD, RIGHT, END])
+    number = torch.tensor([*range(8), *range(5)])
+    assert faces_before(kinds, number).tolist() == [0, 0, 0, 1, 2, 2, 2, 3, 0, 0, 0, 1, 2]
+
+
+def test_count_features_by_hand():
+    wished, written, open_edges = torch.tensor([-1, 10, 10]), torch.tensor([4, 4, 12]), torch.tensor([5, 2, 2])
+    features = count_features(wished, written, open_edges)
+    assert features[0].tolist() == [0, 0, 0, 0]
+    assert features[1].tolist() == pytest.approx([1, np.log(7) / 6, 0.6, 4 / 16])
+    assert features[2].tolist() == pytest.approx([1, -np.log(3) / 6, -0.2, -4 / 16])

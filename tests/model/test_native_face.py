@@ -1,5 +1,7 @@
 """The face decoder's step as one native call: it computes what torch does, and chooses what torch would."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -66,7 +68,8 @@ def _compare(decoder, request, ids, hidden, logits):
     ids = ids[: len(ids) - _cut(ids)]
     given = None if request.points is None else torch.from_numpy(request.points)[None]
     steps = batch_steps(torch.tensor([[BOS, *ids, EOS]]), given, decoder.steps, BINS)
-    expected, number, row = decoder._through_layers(request.condition[None], steps, given)
+    wished = torch.tensor([request.num_faces])
+    expected, number, row = decoder._through_layers(request.condition[None], steps, given, wished)
     hidden, logits = hidden[: len(expected)], logits[: len(expected)]
     torch.testing.assert_close(hidden, expected[: len(hidden)], rtol=1e-4, atol=1e-4)
     turn = (steps.phase == TURN_PHASE)[: len(hidden)]
@@ -124,8 +127,8 @@ def test_resuming_equals_going_on(name):
         ((ids, _ending),) = run(decoder, [request], CONFIGS[name]).values()
         for cut in range(10, 60):
             if TOKENIZER.grammar.validate([*ids[:cut], EOS]) is None:
-                begun = Request(request.condition, request.seed, len(ids), np.array(ids[:cut]), points=request.points)
-                assert run(decoder, [begun], CONFIGS[name])[None][0] == ids
+                begun = replace(request, max_new_tokens=len(ids), prefix=np.array(ids[:cut]))
+                assert next(iter(run(decoder, [begun], CONFIGS[name]).values()))[0] == ids
 
 
 def test_later_requests_may_be_longer_and_have_more_points():

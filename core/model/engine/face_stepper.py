@@ -18,8 +18,9 @@ from core.model.engine.faces import GroupGuard
 from core.model.engine.grammar import checked_prefix
 from core.model.engine.requests import Ending, Request
 from core.model.engine.rows import Rows
-from core.model.face_decoder import rotary_angles
+from core.model.face_decoder import faces_before, rotary_angles
 from core.model.face_head import AXES, CHOSEN, POINTER_DIM, StepContext, VertexDistribution
+from core.model.face_input import count_features
 from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
 from core.model.sampling import SamplingConfig, sample
 from core.tokens import ID_OFFSET, Tokenizer
@@ -82,6 +83,7 @@ class FaceStepper:
         self.before = np.full(slots, NUM_KINDS)  # the kind written before
         self.written = np.zeros(slots, np.int64)  # groups
         self.faces, self.max_faces, self.max_ids = (np.zeros(slots, np.int64) for _ in range(3))
+        self.wished = np.full(slots, -1)  # face counts
         self.candidates = 1 if sampling.generate_mode == "greedy" else sampling.candidates
         self.draws = Draws(slots, DRAWS * self.candidates + (self.candidates > 1))  # the last one takes a candidate
         self.last = np.zeros((slots, 3), np.int64)  # the vertex written before
@@ -123,7 +125,7 @@ class FaceStepper:
         self._show_points(slot, points)
         self.num_ids[slot], self.before[slot], self.written[slot] = 0, NUM_KINDS, 0
         self.faces[slot], self.max_faces[slot] = 0, request.max_faces
-        self.max_ids[slot] = request.max_new_tokens
+        self.max_ids[slot], self.wished[slot] = request.max_new_tokens, request.num_faces
         self.draws.begin(slot, request.seed)
         if self.guards:
             self.guards[slot] = GroupGuard()
@@ -169,7 +171,9 @@ class FaceStepper:
             steps = Steps(None, *known, self.normals, None, None)
             before = torch.as_tensor(np.append(NUM_KINDS, groups[:-1, 0]), device=self.device)
             row = torch.full((len(groups),), slot, device=self.device)
-            x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before).to(x.dtype)])
+            faces = faces_before(torch.as_tensor(groups[:, 0]), torch.arange(len(groups))).numpy()
+            counts = self._counts(np.full(len(groups), self.wished[slot]), faces, shown.open_edges)
+            x = torch.cat([x, self.decoder.input(steps, self._shown_cloud(), row, before, counts).to(x.dtype)])
         read = len(groups) > 1
         whole = self._whole()
         if whole and torch.get_num_threads() == 1:
@@ -301,7 +305,8 @@ class FaceStepper:
         rows, device = self.rows, self.device
         before = torch.as_tensor(self.before[slots], device=device)
         row = rows.index if len(rows.index) == len(slots) else torch.as_tensor(slots, device=device)
-        x = self.decoder.input(steps, self._shown_cloud(), row, before).to(self.layout.dtype)
+        counts = self._counts(self.wished[slots], self.faces[slots], steps.open_edges)
+        x = self.decoder.input(steps, self._shown_cloud(), row, before, counts).to(self.layout.dtype)
         hidden = self.layout.step(self.cache, rows, x, rotary_angles(rows.of(self.cache.lengths), self.head_dim))
         self.cache.advance(rows)
         has = np.flatnonzero(self.written[slots])
@@ -310,6 +315,13 @@ class FaceStepper:
             keys = self.decoder.head.keys(hidden[has], torch.as_tensor(self.last[which], device=device))
             self.keys[which, self.written[which] - 1] = keys
         return hidden
+
+    def _counts(self, wished: np.ndarray, faces: np.ndarray, open_edges: Any) -> Tensor | None:
+        """(N, NUM_COUNTS) what the input shows of the faces left; None for a decoder that is not shown them."""
+        if not self.decoder.counted:
+            return None
+        numbers = (torch.as_tensor(x, device=self.device) for x in (wished, faces, open_edges))
+        return count_features(*numbers)
 
     def _kinds(self, slots: list[int], hidden: Tensor, shown: Shown, uniform: Tensor) -> np.ndarray:
         """(B, K) kinds by numbers (B, K); only END at the face budget, and no END while too much is uncovered."""

@@ -112,7 +112,7 @@ class WholeFaceStep:
         self.angles = rotary_angles(torch.arange(cache.capacity), stepper.head_dim)
         steps, config = decoder.steps, decoder.config
         sizes = [config.hidden_dim, config.num_heads, decoder.bins, steps.near_points, steps.spread_points]
-        numbers = [*sizes, len(self.layout.layers), head.fourier.shape[1]]
+        numbers = [*sizes, int(decoder.counted), len(self.layout.layers), head.fourier.shape[1]]
         numbers += [table.data_ptr() for table in (head.fourier, head.places, head.offsets)]
         numbers += [decoder.input.kind.weight.data_ptr(), decoder.input.phase.weight.data_ptr()]
         numbers += [*head.near.structure(), *head.spread.structure()]
@@ -156,7 +156,7 @@ class WholeFaceStep:
         numbers = [steps, len(slots), stepper.candidates, self.capacity, torch.get_num_threads(), BLOCK]
         numbers += [slots.ctypes.data, *stepper.surfaces.native()]
         counts = [cache.host_lengths, stepper.before, stepper.written, stepper.faces, stepper.num_ids]
-        budgets = [stepper.max_faces, stepper.max_ids]
+        budgets = [stepper.wished, stepper.max_faces, stepper.max_ids]
         self.shown = self.shown or stepper.surfaces.shown()
         self.endings[slots] = GOES_ON
         arrays: list[np.ndarray] = [draws.table, *budgets, *counts, stepper.groups, self.endings]
@@ -215,7 +215,7 @@ def _input_tables(shown: StepInput) -> tuple[Tensor, Tensor, nn.Linear]:
     Returns:
         places: (21, bins + 1, O) what it makes of each coordinate of each vertex shown; last: of one that is unknown.
         offsets: (18, 2 * bins, O) what it makes of each difference from the tip, from 1 - bins on, likewise.
-        rest: the layer of all other features.
+        rest: the layer of all other features, those of the faces left last.
     """
     weight, bins, frequencies = shown.fc1.weight.detach(), shown.bins, shown.frequencies
     values = to_unit(torch.arange(bins), bins), torch.arange(1 - bins, bins) * (2 / bins)
@@ -228,8 +228,10 @@ def _input_tables(shown: StepInput) -> tuple[Tensor, Tensor, nn.Linear]:
         columns = first + torch.cat([place, count + waves, count * (1 + frequencies) + waves], dim=1)
         tables.append(torch.einsum("nf,ovf->vno", features, weight[:, columns]).contiguous())
         first += count * features.shape[1]
-    rest = nn.utils.skip_init(nn.Linear, shown.fc1.in_features - first, shown.fc1.out_features)
-    rest.weight.data, rest.bias.data = weight[:, first:], shown.fc1.bias.detach()
+    columns_left = [weight[:, first:], *([shown.counts.weight.detach()] if shown.counted else [])]
+    joined = torch.cat(columns_left, dim=1)
+    rest = nn.utils.skip_init(nn.Linear, joined.shape[1], shown.fc1.out_features)
+    rest.weight.data, rest.bias.data = joined, shown.fc1.bias.detach()
     return tables[0], tables[1], rest
 
 

@@ -30,6 +30,8 @@ class Request:
     """Hard face budget, at which the mesh is closed; 0 is none."""
     points: np.ndarray | None = None
     """(N, 3) points that the mesh is made from, in the model's frame, for decoders that look at them."""
+    num_faces: int = -1
+    """Wished face count, for decoders that see how many faces are left; <= 0 is unknown."""
     key: Any = None
     """The caller's own."""
 

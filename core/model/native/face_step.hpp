@@ -21,7 +21,7 @@ struct PointSet {
 };
 
 struct FaceDecoder {
-    int64_t width, heads, bins, near, spread, layers;
+    int64_t width, heads, bins, near, spread, counted, layers;  // counted: the faces left are shown
     int64_t per_axis;                // 1 + 2 * frequencies
     const float* places;             // `fourier` of each coordinate (bins, per_axis)
     // What the input's first matrix makes of each coordinate of a vertex seen (3 * kVertices, bins + 1, input1.out), and of
@@ -74,6 +74,7 @@ struct FaceRows {
     int64_t rows, candidates, capacity, threads;
     const int64_t *slots, *lengths;  // the cache's, without the new position
     const int64_t *before, *written;
+    const int64_t *wished, *faces;  // face counts: wished (none below 1), and written; by slot
     const bool* enough;    // the face budget is used up
     const float* uniform;  // (rows, candidates, 5)
     int32_t* groups;       // (rows, candidates, 4): what may be written
@@ -94,7 +95,7 @@ struct FaceRun {
     Surfaces surfaces;
     // (slots, draw_room, kDraws * candidates, and one more where they are several): those of step n in row n % draw_room.
     const float* draws;
-    const int64_t *max_faces, *max_ids;                 // budgets; no faces: none
+    const int64_t *wished, *max_faces, *max_ids;        // the wish and the budgets; no faces: none
     int64_t *lengths, *before, *written, *faces, *ids;  // what is counted on; lengths: the cache's
     int32_t* groups;                                    // (slots, room, 4): what is written
     int64_t* endings;                                   // kRuns, kEnded or kFull
@@ -251,7 +252,8 @@ class FaceStep {
             float* to = features.row(b);
             for (int v = 0; v < kVertices; v++) *to++ = seen(slot, v).known();
             to = write_scalars(slot, to);
-            write_points(slot, to);
+            to = write_points(slot, to);
+            if (d_.counted) write_counts(slot, to);
         }
         features.apply_to(d_.input1, rows_.rows, hidden);
         for (int64_t b = 0; b < rows_.rows; b++) add_vertices(rows_.slots[b], hidden.row(b));
@@ -297,7 +299,19 @@ class FaceStep {
         return to;
     }
 
-    void write_points(int64_t slot, float* to) {
+    // `count_features` of face_input.py.
+    void write_counts(int64_t slot, float* to) const {
+        const int64_t wished = rows_.wished[slot], left = wished - rows_.faces[slot];
+        if (wished <= 0) return;  // zeros
+        const float many = std::log1p(float(left < 0 ? -left : left)) / 6;
+        const auto clamped = [](float x) { return std::min(std::max(x, -1.0f), 1.0f); };
+        *to++ = 1;
+        *to++ = left < 0 ? -many : many;
+        *to++ = clamped(float(left) / float(wished));
+        *to++ = clamped(float(left - shown_.open_edges[slot]) / 16);
+    }
+
+    float* write_points(int64_t slot, float* to) {
         const auto place = [&](int which, int axis) {
             const Vertex vertex = seen(slot, which);
             return vertex.known() ? d_.places[vertex[axis] * d_.per_axis] : 0.0f;
@@ -315,7 +329,9 @@ class FaceStep {
             to += kPointWidth;
         }
         const float tip[3] = {place(0, 0), place(0, 1), place(0, 2)};
-        if (d_.spread) write_set(slot, d_.spread_set, points + 2 * d_.near, d_.spread, tip, to);
+        if (!d_.spread) return to;
+        write_set(slot, d_.spread_set, points + 2 * d_.near, d_.spread, tip, to);
+        return to + kPointWidth;
     }
 
     // `PointSet` -> (kPointWidth).
@@ -689,7 +705,8 @@ int run_steps(const FaceDecoder& d, const FaceTables& tables, const FaceShown& s
         }
         if (run.surfaces.show(run.surfaces.batch, run.slots, rows, &shown)) return 1;
         const FaceRows now = {rows,         each,           run.capacity,      run.threads, run.slots,
-                              lengths.data(), run.before,   run.written,       enough.get(), uniform.data(),
+                              lengths.data(), run.before,   run.written,       run.wished, run.faces, enough.get(),
+                              uniform.data(),
                               candidates.data(), run.hidden, run.logits};
         if (FaceStep<T>(d, tables, shown, now, choice).run()) return 1;
         const int32_t* groups = candidates.data();
