@@ -28,17 +28,21 @@ class StepConfig:
     sparser ones to sixteen times as many away."""
     spread_points: int = 16
     """Input points shown to the face decoder from all that no face covers yet."""
+    near_open: int = 0
+    """Vertices of the open boundary shown to the face decoder about each edge that the next face may attach to, the
+    nearest ones, and offered to be copied; 0: only those beside the edge."""
     cover_distance: float = 0.03
     """A face covers the input points that are no farther from it, in the frame of [-1, 1]."""
 
     def __post_init__(self) -> None:
-        for name in ("near_points", "spread_points", "cover_distance"):
+        for name in ("near_points", "spread_points", "near_open", "cover_distance"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
 
     def surfaces(self, batch: int, bins: int) -> SurfaceBatch:
         """Unfinished meshes, a row a sequence."""
-        return SurfaceBatch(batch, bins, self.near_points, self.spread_points, self.cover_distance)
+        sizes = self.near_points, self.spread_points, self.cover_distance, self.near_open
+        return SurfaceBatch(batch, bins, *sizes)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Steps:
 
     Attributes:
         groups: (N, 4) int32 what is written at each step; this and the last three are None while it is being generated.
-        phase, open_edges, waiting, gate, neighbours, points, uncovered: what is known before, see `meto.surface.Shown`.
+        phase, open_edges, waiting, gate, neighbours, points, uncovered, open_vertices: what is known before, see
+            `meto.surface.Shown`.
         normals: (B, P, 3) float32 of the input points, estimated from them alone, so of scans as of meshes.
         first_use: (B, 3, bins) int32 the step, counted in each mesh, after which a coordinate of an axis has been used.
         lengths: (B,) int64 steps of each mesh.
@@ -62,6 +67,7 @@ class Steps:
     neighbours: Any
     points: Any
     uncovered: Any
+    open_vertices: Any
     normals: Any
     first_use: Any
     lengths: Any

@@ -142,10 +142,10 @@ class FaceDecoder(nn.Module):
         super().__init__()
         self.config, self.steps, self.bins, self.counted = config, steps, bins, counted
         dim = config.hidden_dim
-        self.input = StepInput(dim, bins, steps.near_points, steps.spread_points, counted)
+        self.input = StepInput(dim, bins, steps.near_points, steps.spread_points, counted, steps.near_open)
         self.layers = nn.ModuleList(FaceLayer(config) for _ in range(config.num_layers))
         self.norm = RMSNorm(dim)
-        self.head = StepHead(dim, bins, config.head_dim or 2 * dim)
+        self.head = StepHead(dim, bins, config.head_dim or 2 * dim, steps.near_open)
         self.checkpointing = False
         self.taken: list | None = None  # the layers' weights, where generation has taken them
         for layer in self.layers:
@@ -262,7 +262,8 @@ class FaceDecoder(nn.Module):
         places = to_bins(points, self.bins)
         used = steps.first_use[row] < number.view(-1, 1, 1)
         maps = MapInputs(used, point_density(places, self.bins), places, steps.normals, self.near(steps.points), row)
-        return StepContext(steps.gate[written], steps.neighbours[written], keys, earlier, maps.select(written))
+        shown = (part[written] for part in (steps.gate, steps.neighbours, steps.open_vertices, steps.phase))
+        return StepContext(*shown, keys, earlier, maps.select(written))
 
 
 def _vertex_nats(

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.model.face_input import fourier, to_unit
+from core.model.face_input import POINT_FREQUENCIES, edge_anchors, fourier, open_offsets, to_unit
 from core.model.face_maps import NUM_MAPS, Earlier, MapInputs, Maps
 from meto.surface import BOM, NUM_KINDS, RIGHT, SECOND, THIRD
 
@@ -22,6 +22,8 @@ CHOSEN = (0, 1, 2, 5)
 NEIGHBOURS = 2  # of the open boundary that a kind may close
 NUM_REFERENCES = 6  # tip, start, end, the parallelogram's corner, and the two neighbours
 POINTER_DIM = 64
+OPEN_HIDDEN = 64
+OPEN_BIAS = -5.0  # of the scores of open vertices at first: weights trained without them start from what they know
 
 
 class StepHead(nn.Module):
@@ -31,11 +33,12 @@ class StepHead(nn.Module):
         dim: channels of the state.
         bins: of the grid.
         hidden: width of the heads' hidden layers.
+        open: vertices of the open boundary that are offered to be copied, about each edge.
     """
 
-    def __init__(self, dim: int, bins: int, hidden: int):
+    def __init__(self, dim: int, bins: int, hidden: int, open: int = 0):
         super().__init__()
-        self.bins = bins
+        self.bins, self.open = bins, open
         self.frequencies = max(1, math.ceil(math.log2(bins)))
         self.ops = nn.Linear(dim, len(CHOSEN))
         self.kind = nn.Embedding(NUM_KINDS, dim)
@@ -46,6 +49,14 @@ class StepHead(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(dim, hidden) for _ in range(3))
         self.logits = nn.ModuleList(nn.Linear(hidden, bins) for _ in range(3))
         self.weights = nn.ModuleList(nn.Linear(hidden, NUM_REFERENCES + count) for count in NUM_MAPS)
+        if open:
+            self.open_query = nn.Linear(dim, POINTER_DIM + 1)  # and a bias
+            self.open_key = nn.Sequential(
+                nn.Linear(3 * (2 * POINT_FREQUENCIES + 1), OPEN_HIDDEN), nn.GELU(), nn.Linear(OPEN_HIDDEN, POINTER_DIM)
+            )
+            nn.init.zeros_(self.open_query.weight)
+            nn.init.zeros_(self.open_query.bias)
+            nn.init.constant_(self.open_query.bias[-1:], OPEN_BIAS)
         for module in (*self.values, self.kind):
             nn.init.normal_(module.weight, std=0.02)
 
@@ -57,6 +68,13 @@ class StepHead(nn.Module):
         """(N, POINTER_DIM) of vertices (N, 3) on the grid, each with the state (N, dim) after it was written."""
         places = fourier(to_unit(vertices, self.bins), self.frequencies)
         return self.key(torch.cat([hidden, places.to(hidden.dtype)], dim=-1))
+
+    def open_scores(self, state: Tensor, offsets: Tensor) -> Tensor:
+        """(N, open) logits of copying vertices of the open boundary at these offsets (N, open, 3) from the edge."""
+        query = self.open_query(state)
+        keys = self.open_key(fourier(offsets, POINT_FREQUENCIES).to(query.dtype))  # (N, open, POINTER_DIM)
+        scores = torch.einsum("nc,nkc->nk", query[:, :-1], keys) * POINTER_DIM**-0.5
+        return scores + query[:, -1:]
 
 
 def kind_index(kinds: Tensor) -> Tensor:
@@ -70,13 +88,15 @@ class StepContext:
     """What the distributions of N steps are made from, beside their hidden states.
 
     Attributes:
-        gate, neighbours: (N, 9) and (N, 12), see `meto.surface.Shown`.
+        gate, neighbours, open_vertices, phase: (N, 9), (N, 12), (N, 2 * open * 3), (N,), see `meto.surface.Shown`.
         keys: (B, J, POINTER_DIM) of the vertices written before; `earlier` says who sees which.
         earlier, maps: of the same N steps.
     """
 
     gate: Tensor
     neighbours: Tensor
+    open_vertices: Tensor
+    phase: Tensor
     keys: Tensor
     earlier: Earlier
     maps: MapInputs
@@ -97,21 +117,37 @@ class VertexDistribution:
         self.head, self.context = head, context
         kinds = kinds.long()
         self.state = hidden + head.kind(kinds)
-        self.copies = _copies(kinds, context.neighbours)
+        beside = _copies(kinds, context.neighbours)
+        near = context.open_vertices.new_zeros(len(kinds), 2, head.open, 3)
+        if head.open:
+            near = context.open_vertices.unflatten(1, (2, -1, 3))
+        self.copies = torch.cat([beside, _of_side(kinds, near)], dim=1)  # (N, 2 + open, 3)
         # Of the face that a step attaches to, or of a first face so far; none before that.
         self.corners = context.gate.view(-1, 3, 3).long().masked_fill((kinds == BOM).view(-1, 1, 1), -2)
-        self.references = _references(kinds, context.gate, self.copies)
-        self.maps = Maps(context.maps, context.earlier, kinds == RIGHT)
+        self.references = _references(kinds, context.gate, beside)
+        self.right = kinds == RIGHT
+        self.maps = Maps(context.maps, context.earlier, self.right)
 
     def which_logits(self) -> Tensor:
-        """(N, 1 + 2 + J) float32: a new vertex, one of `copies`, or one of the vertices before; -inf where none is."""
+        """(N, 1 + 2 + open + J) float32: a new vertex, one of `copies`, or one of the vertices before; -inf where
+        none is."""
         head, earlier = self.head, self.context.earlier
         near = head.copy(self.state).float()
+        if head.open:
+            near = torch.cat([near, head.open_scores(self.state, self._open_offsets()).float()], dim=1)
         near = near.masked_fill(F.pad((self.copies < 0).any(-1), (1, 0)), -torch.inf)
         scores = earlier.pad(head.query(self.state)) @ self.context.keys.transpose(1, 2)  # (B, T, J)
         hidden = ~earlier.seen | self._of_gate(earlier)
         scores = (scores.float() * POINTER_DIM**-0.5).masked_fill(hidden, -torch.inf)
         return torch.cat([near, earlier.rows(scores)], dim=1)
+
+    def _open_offsets(self) -> Tensor:
+        """(N, open, 3) of the open boundary's vertices on the kind's side, from its edge."""
+        gate, bins = self.context.gate.unflatten(1, (3, 3)), self.head.bins
+        known = (gate >= 0).all(-1, keepdim=True)
+        anchors = edge_anchors(self.context.phase, to_unit(gate, bins).masked_fill(~known, 0))
+        offsets, _ = open_offsets(self.context.open_vertices, anchors, bins)
+        return torch.where(self.right.view(-1, 1, 1), offsets[:, 1], offsets[:, 0])
 
     def _of_gate(self, earlier: Earlier) -> Tensor:
         """(B, T, J) vertices of the gate: with them, the face would have no area, or be there twice."""
@@ -143,8 +179,12 @@ class VertexDistribution:
 
 def _copies(kinds: Tensor, neighbours: Tensor) -> Tensor:
     """(N, 2, 3) vertices at which a face of this kind would close the open boundary; -1 where there is none."""
-    pairs = neighbours.view(-1, 2, NEIGHBOURS, 3).long()
-    chosen = torch.where((kinds == RIGHT).view(-1, 1, 1), pairs[:, 1], pairs[:, 0])
+    return _of_side(kinds, neighbours.view(-1, 2, NEIGHBOURS, 3))
+
+
+def _of_side(kinds: Tensor, pairs: Tensor) -> Tensor:
+    """(N, K, 3) the vertices on the side that a face of this kind attaches to, of pairs (N, 2, K, 3); none of BOM."""
+    chosen = torch.where((kinds == RIGHT).view(-1, 1, 1), pairs[:, 1].long(), pairs[:, 0].long())
     return chosen.masked_fill((kinds == BOM).view(-1, 1, 1), -1)
 
 

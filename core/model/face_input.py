@@ -80,11 +80,12 @@ class StepInput(nn.Module):
         bins: of the grid.
         near, spread: input points shown, see `core.groups.StepConfig`.
         counted: the faces left of the wished count are shown too.
+        open: vertices of the open boundary shown about each edge.
     """
 
-    def __init__(self, dim: int, bins: int, near: int, spread: int, counted: bool = False):
+    def __init__(self, dim: int, bins: int, near: int, spread: int, counted: bool = False, open: int = 0):
         super().__init__()
-        self.bins, self.near, self.spread, self.counted = bins, near, spread, counted
+        self.bins, self.near, self.spread, self.counted, self.open = bins, near, spread, counted, open
         self.frequencies = max(1, math.ceil(math.log2(bins)))
         self.kind = nn.Embedding(NUM_KINDS + 1, dim)  # the last: nothing written yet
         self.phase = nn.Embedding(NUM_PHASES, dim)
@@ -100,6 +101,10 @@ class StepInput(nn.Module):
         if counted:  # zero at first, so that weights trained without it start from what they know
             self.counts = nn.Linear(NUM_COUNTS, 2 * dim, bias=False)
             nn.init.zeros_(self.counts.weight)
+        if open:
+            self.open_set = PointSet(POINT_WIDTH)
+            self.opens = nn.Linear(2 * POINT_WIDTH, 2 * dim, bias=False)
+            nn.init.zeros_(self.opens.weight)
 
     def forward(
         self, steps: Steps, cloud: Tensor | None, row: Tensor, before: Tensor, counts: Tensor | None = None
@@ -125,6 +130,8 @@ class StepInput(nn.Module):
         hidden = self.fc1(joined)
         if counts is not None:
             hidden = hidden + self.counts(counts.to(hidden.dtype))
+        if self.open:
+            hidden = hidden + self.opens(self._open_sets(steps, places).to(hidden.dtype))
         x = self.fc2(F.gelu(hidden))
         return x + self.kind(before) + self.phase(steps.phase.long())
 
@@ -147,18 +154,42 @@ class StepInput(nn.Module):
         made = []
         tip = places[:, 0]
         if self.near:
-            turn = (steps.phase == TURN_PHASE).unsqueeze(1)
-            start, end = places[:, 1], places[:, 2]
-            left = torch.where(turn, (tip + end) / 2, tip)
-            right = torch.where(
-                turn, (tip + start) / 2, torch.where((steps.phase == THIRD_PHASE).unsqueeze(1), start, tip)
-            )
-            anchors = torch.stack([left, right], 1).repeat_interleave(self.near, 1)  # (N, 2 * near, 3)
+            anchors = edge_anchors(steps.phase, places).view(2 * count, 1, 3)
             both = [x[:, : 2 * self.near].reshape(2 * count, self.near, -1) for x in (points, normals)]
-            about = both[0] - anchors.view(2 * count, self.near, 3)
+            about = both[0] - anchors
             shown = present[:, : 2 * self.near].reshape(2 * count, self.near)
             made.append(self.near_set(about, both[1], shown).view(count, -1))
         if self.spread:
             rest = slice(2 * self.near, None)
             made.append(self.spread_set(points[:, rest] - tip.unsqueeze(1), normals[:, rest], present[:, rest]))
         return made
+
+    def _open_sets(self, steps: Steps, places: Tensor) -> Tensor:
+        """(N, 2 * POINT_WIDTH) the vertices of the open boundary about the left edge and the right one."""
+        offsets, known = open_offsets(steps.open_vertices, edge_anchors(steps.phase, places), self.bins)
+        offsets, known = offsets.flatten(0, 1), known.flatten(0, 1)
+        return self.open_set(offsets, torch.zeros_like(offsets), known).view(len(places), -1)
+
+
+def edge_anchors(phase: Tensor, places: Tensor) -> Tensor:
+    """(N, 2, 3) where the next group's points are looked for, on the left and on the right: the middles of the gate's
+    two edges, or the vertices there are of a first face.
+
+    Args:
+        phase: (N,).
+        places: (N, 3 or more, 3) of the gate's tip, start and end, in [-1, 1].
+    """
+    tip, start, end = places[:, 0], places[:, 1], places[:, 2]
+    turn, third = ((phase == each).unsqueeze(1) for each in (TURN_PHASE, THIRD_PHASE))
+    left = torch.where(turn, (tip + end) / 2, tip)
+    right = torch.where(turn, (tip + start) / 2, torch.where(third, start, tip))
+    return torch.stack([left, right], 1)
+
+
+def open_offsets(vertices: Tensor, anchors: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Vertices of the open boundary (N, 2 * open * 3) on the grid -> their offsets (N, 2, open, 3) from the anchors
+    (N, 2, 3), zero where there is none, and (N, 2, open) whether there is one."""
+    vertices = vertices.unflatten(1, (2, -1, 3))
+    known = (vertices >= 0).all(-1)
+    offsets = to_unit(vertices, bins) - anchors.unsqueeze(2)
+    return offsets.masked_fill(~known.unsqueeze(-1), 0), known

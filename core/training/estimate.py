@@ -67,7 +67,12 @@ def _face_ends_flops(config: ArAEConfig, vocab_size: int) -> float:
     for name, module in [*decoder.input.named_modules(), *decoder.head.named_modules()]:
         if isinstance(module, torch.nn.Linear):
             steps = config.steps
-            shown = {"near_set": 2 * steps.near_points, "spread_set": steps.spread_points}.get(name.split(".")[0], 1)
+            shown = {
+                "near_set": 2 * steps.near_points,
+                "spread_set": steps.spread_points,
+                "open_set": 2 * steps.near_open,
+                "open_key": steps.near_open,
+            }.get(name.split(".")[0], 1)
             total += 2 * shown * module.weight.numel()
     return total
 

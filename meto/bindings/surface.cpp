@@ -21,25 +21,30 @@ struct Rows {
     SurfaceOptions options;
     Array<std::int32_t> phase, open, waiting, gate, neighbours, points;
     Array<float> uncovered;
+    Array<std::int32_t> open_vertices;
 
     Rows(SurfaceOptions options, std::size_t rows)
         : options(options), phase(rows), open(rows), waiting(rows, 2), gate(rows, gate_columns), neighbours(rows, neighbour_columns),
-          points(rows, std::max<std::size_t>(options.points(), 1)), uncovered(rows) {}
+          points(rows, std::max<std::size_t>(options.points(), 1)), uncovered(rows),
+          open_vertices(rows, std::max<std::size_t>(options.open_columns(), 1)) {}
 
     void write(std::size_t row, Surface &surface) {
-        const Shown shown{phase.data, open.data, waiting.data, gate.data, neighbours.data, points.data, uncovered.data};
+        const Shown shown{phase.data,      open.data,   waiting.data,   gate.data,
+                          neighbours.data, points.data, uncovered.data, open_vertices.data};
         shown.write(row, surface);
     }
     nb::tuple objects() const {
         return nb::make_tuple(phase.object, open.object, waiting.object, gate.object, neighbours.object, points.object,
-                              uncovered.object);
+                              uncovered.object, open_vertices.object);
     }
 };
 
 class SurfaceBatch {
   public:
-    SurfaceBatch(std::int64_t size, std::int64_t bins, std::int64_t near, std::int64_t spread, float cover)
-        : options_{language("LR_ABSCO", bins).bins, checked("near", near), checked("spread", spread), cover} {
+    SurfaceBatch(std::int64_t size, std::int64_t bins, std::int64_t near, std::int64_t spread, float cover,
+                 std::int64_t open)
+        : options_{language("LR_ABSCO", bins).bins, checked("near", near), checked("spread", spread), cover,
+                   checked("open", open)} {
         if (size < 1) throw std::invalid_argument("batch_size is " + std::to_string(size) + "; 1 or more is expected");
         if (!(cover >= 0)) throw std::invalid_argument("cover is " + std::to_string(cover) + "; 0 or more is expected");
         surfaces_.assign(static_cast<std::size_t>(size), Surface(options_));
@@ -238,8 +243,8 @@ nb::object normals(nb::object points, std::int64_t neighbours) {
 void bind_surface(nb::module_ &m) {
     m.def("estimate_normals", &normals, "points"_a, "neighbours"_a);
     nb::class_<SurfaceBatch>(m, "SurfaceBatch")
-        .def(nb::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, float>(), "batch_size"_a,
-             "discrete_bins"_a, "near"_a, "spread"_a, "cover"_a)
+        .def(nb::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, float, std::int64_t>(), "batch_size"_a,
+             "discrete_bins"_a, "near"_a, "spread"_a, "cover"_a, "open"_a)
         .def("reset", &SurfaceBatch::reset, "surface"_a)
         .def("set_points", &SurfaceBatch::set_points, "surface"_a, "points"_a, "judged"_a)
         .def("misfits", &SurfaceBatch::misfits, "groups"_a, "end_cover"_a)

@@ -62,7 +62,7 @@ def test_live_equals_replayed_in_any_batch():
     rng = np.random.default_rng(0)
     streams = [to_groups(octahedra(n)[2]) for n in (1, 2)]
     clouds = [rng.uniform(-1, 1, (n, 3)).astype(np.float32) for n in (50, 300)]
-    surfaces = SurfaceBatch(2, BINS, near=4, spread=3)
+    surfaces = SurfaceBatch(2, BINS, near=4, spread=3, open=2)
     wanted = [surfaces.replay(groups, cloud) for groups, cloud in zip(streams, clouds, strict=True)]
     for k, cloud in enumerate(clouds):
         surfaces.begin(k, cloud)
@@ -79,7 +79,7 @@ def test_native_code_is_shown_and_feeds_the_same():
     tokens = octahedra(3)[2]
     groups = to_groups(tokens)
     points = np.random.default_rng(0).uniform(-1, 1, (200, 3)).astype(np.float32)
-    ours, theirs = (SurfaceBatch(3, BINS, near=4, spread=3) for _ in range(2))
+    ours, theirs = (SurfaceBatch(3, BINS, near=4, spread=3, open=2) for _ in range(2))
     for batch in (ours, theirs):
         batch.begin(1, points)
         batch.begin(2)
@@ -90,10 +90,7 @@ def test_native_code_is_shown_and_feeds_the_same():
     which = np.array([1, 2], np.int64)
     shown = theirs.shown()
     untouched = [part[0].copy() for part in shown]
-    arrays = (ctypes.c_void_p * 7)(
-        *(part.ctypes.data for part in (*shown[:2], shown.waiting, shown.gate, shown.neighbours, shown.points)),
-        shown.uncovered.ctypes.data,
-    )
+    arrays = (ctypes.c_void_p * 8)(*(part.ctypes.data for part in shown))
     for group in groups:
         assert show(batch, which.ctypes.data, 2, ctypes.addressof(arrays)) == 0
         for mine, other in zip(ours.shown(), shown, strict=True):
@@ -165,6 +162,37 @@ def test_a_closed_surface_leaves_no_edge_open_and_its_faces_end_at_neighbours():
             closing += 1
         seen.add(vertex)
     assert closing == 4  # of eight faces the first has three vertices, three more bring one, the others none
+
+
+def test_vertices_of_the_open_boundary_nearest_first():
+    """By brute force over the half edges that wait, in every phase; closed vertices and the gate's are left out."""
+    groups = to_groups(octahedra(3)[2])
+    shown = SurfaceBatch(1, BINS, open=4).replay(groups)
+    waiting, seen = set(), 0
+    for k in range(len(groups)):
+        gate = [tuple(v) if v[0] >= 0 else None for v in shown.gate[k].reshape(3, 3).tolist()]
+        anchors = []
+        if shown.phase[k] == TURN_PHASE:
+            tip, start, end = (np.array(v) for v in gate)
+            anchors = [(tip + end) / 2, (tip + start) / 2]
+        elif shown.phase[k] != START_PHASE:
+            anchors = [np.array(gate[0]), np.array(gate[1] if shown.phase[k] == THIRD_PHASE else gate[0])]
+        if k and shown.phase[k] == TURN_PHASE:
+            for a, b in ((gate[0], gate[1]), (gate[1], gate[2]), (gate[2], gate[0])):
+                waiting.remove((b, a)) if (b, a) in waiting else waiting.add((a, b))
+        assert len(waiting) == shown.open_edges[k]
+        boundary = {v for edge in waiting for v in edge} - set(gate)
+        for side, anchor in enumerate(anchors):
+            found = [tuple(v) for v in shown.open_vertices[k].reshape(2, 4, 3)[side].tolist() if v[0] >= 0]
+            assert len(found) == min(4, len(boundary))
+            assert len(set(found)) == len(found)
+            assert set(found) <= boundary
+            away = {v: float(((np.array(v) - anchor) ** 2).sum()) for v in boundary}
+            assert [away[v] for v in found] == sorted(away.values())[: len(found)]
+            seen += len(found)
+        if not anchors:
+            assert (shown.open_vertices[k] == -1).all()
+    assert seen > 30
 
 
 def test_points_are_covered_by_the_faces_near_them():

@@ -20,7 +20,7 @@ from core.model.face_decoder import FaceDecoder, faces_before
 from core.model.face_input import count_features
 from core.model.sampling import SamplingConfig
 from core.tokens import BOS, EOS, Tokenizer, TokenizerConfig
-from meto.surface import BOM, END, LEFT, RIGHT, SECOND, THIRD
+from meto.surface import BOM, END, LEFT, RIGHT, SECOND, THIRD, Shown
 
 BINS, DIM, COND, BUDGET = 16, 64, 5, 120
 GREEDY, SAMPLE = SamplingConfig("greedy"), SamplingConfig("sample")
@@ -31,10 +31,16 @@ def make(bins=BINS, ends=True, counted=True, **steps):
     """A random decoder whose choices vary."""
     torch.manual_seed(0)
     sizes = DecoderConfig("face", max_seq_length=400, hidden_dim=DIM, num_layers=2, num_heads=4)
-    decoder = FaceDecoder(sizes, StepConfig(**{"near_points": 3, "spread_points": 3, **steps}), bins, counted).eval()
+    decoder = FaceDecoder(
+        sizes, StepConfig(**{"near_points": 3, "spread_points": 3, "near_open": 3, **steps}), bins, counted
+    ).eval()
     with torch.no_grad():
         if counted:
             torch.nn.init.normal_(decoder.input.counts.weight)
+        if decoder.steps.near_open:
+            for linear in (decoder.input.opens, decoder.head.open_query):
+                torch.nn.init.normal_(linear.weight, std=0.3)
+            decoder.head.open_query.bias[-1] = 0
         for part in (decoder.head.ops, *decoder.head.logits):
             part.weight.mul_(4)
         decoder.head.ops.bias[3] = -1.0 if ends else -100.0
@@ -113,7 +119,7 @@ def _steps(groups, points, decoder):
     made = mesh_steps(ids, points, decoder.steps, decoder.bins)
     count = len(groups)
     cut = join_steps([made])
-    for name in ("groups", "phase", "open_edges", "waiting", "gate", "neighbours", "points", "uncovered"):
+    for name in ("groups", *Shown._fields):
         value = getattr(cut, name)[:count]
         object.__setattr__(cut, name, value)
     object.__setattr__(cut, "learned", None)

@@ -8,7 +8,7 @@ import torch
 
 from core.groups import batch_steps
 from core.model import native
-from core.model.engine import Engine, Request
+from core.model.engine import Engine
 from core.model.engine.face_stepper import FaceStepper
 from core.model.engine.face_whole import sampling_structure
 from core.model.face_head import AXES, CHOSEN, VertexDistribution

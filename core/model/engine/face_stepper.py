@@ -395,11 +395,12 @@ class FaceStepper:
         alone = len(at) == len(writers)
         seen = seen.expand(-1, int(counts.max()), -1)
         earlier = Earlier(of(self.vertices)[:, :most], seen, None if alone else counts.tolist())
-        gate, neighbours, points = (self._rows(getattr(steps, name), at) for name in ("gate", "neighbours", "points"))
+        shown = (self._rows(getattr(steps, name), at) for name in ("gate", "neighbours", "open_vertices", "phase"))
+        points = self._rows(steps.points, at)
         near, used = self.decoder.near(points), self._rows(of(self.used), row)
         shared = of(self.density), of(self.places), of(self.normals)
         maps = MapInputs(used, *shared, near, torch.as_tensor(row, device=self.device))
-        return StepContext(gate, neighbours, of(self.keys)[:, :most], earlier, maps)
+        return StepContext(*shown, of(self.keys)[:, :most], earlier, maps)
 
     def _refused(self, slots: list[int], kinds: np.ndarray) -> Tensor:
         """(W, R, 3) vertices that the next group of each slot may not have; -2 beyond the last."""

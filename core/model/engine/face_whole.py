@@ -112,15 +112,16 @@ class WholeFaceStep:
         self.angles = rotary_angles(torch.arange(cache.capacity), stepper.head_dim)
         steps, config = decoder.steps, decoder.config
         sizes = [config.hidden_dim, config.num_heads, decoder.bins, steps.near_points, steps.spread_points]
-        numbers = [*sizes, int(decoder.counted), len(self.layout.layers), head.fourier.shape[1]]
+        numbers = [*sizes, int(decoder.counted), steps.near_open, len(self.layout.layers), head.fourier.shape[1]]
         numbers += [table.data_ptr() for table in (head.fourier, head.places, head.offsets)]
         numbers += [decoder.input.kind.weight.data_ptr(), decoder.input.phase.weight.data_ptr()]
-        numbers += [*head.near.structure(), *head.spread.structure()]
+        numbers += [*head.near.structure(), *head.spread.structure(), *head.open.structure()]
         numbers += [number for panels in head.input for number in panels.structure()]
         numbers += [ctypes.addressof(self.layers), decoder.norm.weight.data_ptr()]
         numbers += [angle.data_ptr() for angle in self.angles]
         numbers += [*head.ops.structure(), *head.key.structure(), decoder.head.kind.weight.data_ptr()]
         numbers += [number for panels in (*head.copy, head.query) for number in panels.structure()]
+        numbers += [number for panels in head.open_scores for number in panels.structure()] or [0] * 3 * Panels.NUMBERS
         numbers += [table.weight.data_ptr() for table in decoder.head.values]  # type: ignore[operator]
         numbers += [number for panels in (*head.first, *head.second) for number in panels.structure()]
         self.structure = native.structure([*numbers, head.fading.data_ptr()])
@@ -163,7 +164,7 @@ class WholeFaceStep:
         pointers = [array.ctypes.data for array in arrays] + self._looked_at(len(slots))
         shown = self.shown
         parts = (shown.phase, shown.open_edges, shown.waiting, shown.gate, shown.neighbours, shown.points)
-        known = native.structure([array.ctypes.data for array in (*parts, shown.uncovered)])
+        known = native.structure([array.ctypes.data for array in (*parts, shown.uncovered, shown.open_vertices)])
         run = native.structure([*numbers, *pointers])
         assert self.running is not None
         status = self.running(*map(ctypes.addressof, (self.structure, self.tables, known, run, self.choice)))
@@ -196,6 +197,11 @@ class _Head:
         self.fading = torch.exp(torch.arange(bins) / -REACH)
         self.near = _PointPanels(shown.near_set if shown.near else None)
         self.spread = _PointPanels(shown.spread_set if shown.spread else None)
+        self.open = _PointPanels(shown.open_set if shown.open else None)
+        self.open_scores = []
+        if head.open:
+            linears = (head.open_query, head.open_key[0], head.open_key[2])
+            self.open_scores = [Panels([linear]) for linear in linears]  # type: ignore[list-item]
         self.input = [Panels([rest]), Panels([shown.fc2])]
         self.ops, self.key, self.query = Panels([head.ops]), Panels([head.key]), Panels([head.query])
         self.copy = [Panels([head.copy[0]]), Panels([head.copy[2]])]  # type: ignore[list-item]
@@ -215,7 +221,7 @@ def _input_tables(shown: StepInput) -> tuple[Tensor, Tensor, nn.Linear]:
     Returns:
         places: (21, bins + 1, O) what it makes of each coordinate of each vertex shown; last: of one that is unknown.
         offsets: (18, 2 * bins, O) what it makes of each difference from the tip, from 1 - bins on, likewise.
-        rest: the layer of all other features, those of the faces left last.
+        rest: the layer of all other features, those of the faces left and of the open boundary last.
     """
     weight, bins, frequencies = shown.fc1.weight.detach(), shown.bins, shown.frequencies
     values = to_unit(torch.arange(bins), bins), torch.arange(1 - bins, bins) * (2 / bins)
@@ -228,10 +234,12 @@ def _input_tables(shown: StepInput) -> tuple[Tensor, Tensor, nn.Linear]:
         columns = first + torch.cat([place, count + waves, count * (1 + frequencies) + waves], dim=1)
         tables.append(torch.einsum("nf,ovf->vno", features, weight[:, columns]).contiguous())
         first += count * features.shape[1]
-    columns_left = [weight[:, first:], *([shown.counts.weight.detach()] if shown.counted else [])]
-    joined = torch.cat(columns_left, dim=1)
-    rest = nn.utils.skip_init(nn.Linear, joined.shape[1], shown.fc1.out_features)
-    rest.weight.data, rest.bias.data = joined, shown.fc1.bias.detach()
+    joined = [weight[:, first:]]
+    joined += [shown.counts.weight.detach()] if shown.counted else []
+    joined += [shown.opens.weight.detach()] if shown.open else []
+    rest_weight = torch.cat(joined, dim=1)
+    rest = nn.utils.skip_init(nn.Linear, rest_weight.shape[1], shown.fc1.out_features)
+    rest.weight.data, rest.bias.data = rest_weight, shown.fc1.bias.detach()
     return tables[0], tables[1], rest
 
 

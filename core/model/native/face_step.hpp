@@ -21,20 +21,21 @@ struct PointSet {
 };
 
 struct FaceDecoder {
-    int64_t width, heads, bins, near, spread, counted, layers;  // counted: the faces left are shown
+    int64_t width, heads, bins, near, spread, counted, open, layers;  // counted: the faces left are shown
     int64_t per_axis;                // 1 + 2 * frequencies
     const float* places;             // `fourier` of each coordinate (bins, per_axis)
     // What the input's first matrix makes of each coordinate of a vertex seen (3 * kVertices, bins + 1, input1.out), and of
     // each difference from the tip, from 1 - bins on (3 * (kVertices - 1), 2 * bins, input1.out); last: of none.
     const float *place_table, *offset_table;
     const float *kinds, *phases;     // embeddings of the kind before and of the phase
-    PointSet near_set, spread_set;   // of no points where none are shown
+    PointSet near_set, spread_set, open_set;  // of no points where none are shown
     Linear input1, input2;  // the first without those
     const FaceLayer* layer;
     const float *norm, *cosines, *sines;  // of each position (capacity, head dim / 2)
     Linear ops, key;
     const float* written_kinds;  // embeddings of the kind that is written
     Linear copy1, copy2, query;
+    Linear open_query, open_key1, open_key2;  // the first: a query and a bias
     const float* values[2];               // embeddings of y and z
     Linear coordinate1[3], coordinate2[3];  // of y, z and x; the second: logits, then the weights of references and maps
     const float* fading;                  // see MapInputs
@@ -57,6 +58,7 @@ struct FaceTables {
 struct FaceShown {
     int32_t *phase, *open_edges, *waiting, *gate, *neighbours, *points;
     float* uncovered;
+    int32_t* open_vertices;
 };
 
 // meto's unfinished surfaces and functions on some of them: see `SurfaceBatch.native` of meto/src/meto/surface.py.
@@ -253,7 +255,8 @@ class FaceStep {
             for (int v = 0; v < kVertices; v++) *to++ = seen(slot, v).known();
             to = write_scalars(slot, to);
             to = write_points(slot, to);
-            if (d_.counted) write_counts(slot, to);
+            if (d_.counted) to = write_counts(slot, to);
+            if (d_.open) write_open(slot, to);
         }
         features.apply_to(d_.input1, rows_.rows, hidden);
         for (int64_t b = 0; b < rows_.rows; b++) add_vertices(rows_.slots[b], hidden.row(b));
@@ -300,35 +303,69 @@ class FaceStep {
     }
 
     // `count_features` of face_input.py.
-    void write_counts(int64_t slot, float* to) const {
+    float* write_counts(int64_t slot, float* to) const {
         const int64_t wished = rows_.wished[slot], left = wished - rows_.faces[slot];
-        if (wished <= 0) return;  // zeros
+        if (wished <= 0) return to + 4;  // zeros
         const float many = std::log1p(float(left < 0 ? -left : left)) / 6;
         const auto clamped = [](float x) { return std::min(std::max(x, -1.0f), 1.0f); };
         *to++ = 1;
         *to++ = left < 0 ? -many : many;
         *to++ = clamped(float(left) / float(wished));
         *to++ = clamped(float(left - shown_.open_edges[slot]) / 16);
+        return to;
+    }
+
+    // Of one of the gate's vertices, in [-1, 1]; 0 where there is none.
+    float place(int64_t slot, int which, int axis) const {
+        const Vertex vertex = seen(slot, which);
+        return vertex.known() ? d_.places[vertex[axis] * d_.per_axis] : 0.0f;
+    }
+
+    // `edge_anchors` of face_input.py: the left one (side 0) or the right one.
+    void edge_anchor(int64_t slot, int side, float* anchor) const {
+        const int phase = shown_.phase[slot];
+        for (int axis = 0; axis < 3; axis++) {
+            anchor[axis] = place(slot, 0, axis);
+            if (phase == kTurnPhase) anchor[axis] = (anchor[axis] + place(slot, side ? 1 : 2, axis)) / 2;
+            if (phase == kThirdPhase && side) anchor[axis] = place(slot, 1, axis);
+        }
+    }
+
+    // The open boundary's vertices on a side: their offsets from its anchor (3, open), and the vertices. Returns how many.
+    int64_t open_offsets(int64_t slot, int side, Matrix& offsets, Vertex* vertices) const {
+        float anchor[3];
+        edge_anchor(slot, side, anchor);
+        const int32_t* from = shown_.open_vertices + 3 * d_.open * (2 * slot + side);
+        int64_t present = 0;  // those that there are come first
+        for (; present < d_.open && from[3 * present] >= 0; present++) {
+            vertices[present] = vertex_at(from + 3 * present);
+            for (int axis = 0; axis < 3; axis++)
+                offsets.row(axis)[present] = d_.places[vertices[present][axis] * d_.per_axis] - anchor[axis];
+        }
+        return present;
+    }
+
+    void write_open(int64_t slot, float* to) {
+        std::vector<Vertex> vertices(d_.open);
+        for (int side = 0; side < 2; side++, to += kPointWidth) {
+            Matrix offsets(3, d_.open), features(d_.open, kPointFeatures);  // planes there are none: zeros
+            const int64_t present = open_offsets(slot, side, offsets, vertices.data());
+            if (present)
+                embed_set(d_.open_set, present, offsets, features, to);
+            else
+                std::memcpy(to, d_.open_set.empty, kPointWidth * sizeof(float));
+        }
     }
 
     float* write_points(int64_t slot, float* to) {
-        const auto place = [&](int which, int axis) {
-            const Vertex vertex = seen(slot, which);
-            return vertex.known() ? d_.places[vertex[axis] * d_.per_axis] : 0.0f;
-        };
-        const int phase = shown_.phase[slot];
         const int32_t* points = shown_.points + slot * (2 * d_.near + d_.spread);
         for (int side = 0; side < 2 && d_.near; side++) {
             float anchor[3];
-            for (int axis = 0; axis < 3; axis++) {
-                anchor[axis] = place(0, axis);
-                if (phase == kTurnPhase) anchor[axis] = (anchor[axis] + place(side ? 1 : 2, axis)) / 2;
-                if (phase == kThirdPhase && side) anchor[axis] = place(1, axis);
-            }
+            edge_anchor(slot, side, anchor);
             write_set(slot, d_.near_set, points + side * d_.near, d_.near, anchor, to);
             to += kPointWidth;
         }
-        const float tip[3] = {place(0, 0), place(0, 1), place(0, 2)};
+        const float tip[3] = {place(slot, 0, 0), place(slot, 0, 1), place(slot, 0, 2)};
         if (!d_.spread) return to;
         write_set(slot, d_.spread_set, points + 2 * d_.near, d_.spread, tip, to);
         return to + kPointWidth;
@@ -346,7 +383,7 @@ class FaceStep {
             for (int axis = 0; axis < 3; axis++) {
                 const int64_t at = axis * tables_.point_room + points[i];
                 const float offset = positions[at] - anchor[axis];
-                offsets.row(axis)[present] = features.row(present)[axis] = offset;
+                offsets.row(axis)[present] = offset;
                 n[axis] = normals[at];
                 distance += offset * n[axis];
             }
@@ -358,7 +395,13 @@ class FaceStep {
             std::memcpy(to, set.empty, kPointWidth * sizeof(float));
             return;
         }
-        for (int axis = 0; axis < 3; axis++)
+        embed_set(set, present, offsets, features, to);
+    }
+
+    // features (present, ...): `fourier` of the offsets (3, present).
+    static void write_fourier(int64_t present, Matrix& offsets, Matrix& features) {
+        for (int axis = 0; axis < 3; axis++) {
+            for (int64_t i = 0; i < present; i++) features.row(i)[axis] = offsets.row(axis)[i];
             for (int64_t i = 0; i < present; i += kLanes)
                 for (int j = 0; j < kPointFrequencies; j++) {
                     Lanes sine, cosine;
@@ -369,6 +412,12 @@ class FaceStep {
                         features.row(i + k)[column + 3 * kPointFrequencies] = cosine[k];
                     }
                 }
+        }
+    }
+
+    // Of points at offsets (3, present), whose planes are in the features already -> (kPointWidth).
+    static void embed_set(const PointSet& set, int64_t present, Matrix& offsets, Matrix& features, float* to) {
+        write_fourier(present, offsets, features);
         Matrix hidden(present, set.fc1.out), made(present, kPointWidth);
         features.apply_to(set.fc1, present, hidden);
         hidden.map(gelu);
@@ -443,7 +492,8 @@ class FaceStep {
     struct Writing {
         std::vector<int64_t> numbers;  // of the candidates, ascending
         int64_t row, slot, kind;
-        Vertex copies[kCopies], references[kReferences];
+        std::vector<Vertex> copies;  // kCopies beside the edge, then those of the open boundary
+        Vertex references[kReferences];
         std::vector<Vertex> refused;
         Maps maps;
         int32_t vertex[3];
@@ -504,8 +554,8 @@ class FaceStep {
     void refer(Writing& one) const {
         const Vertex nowhere = {-1, -1, -1}, tip = seen(one.slot, 0), start = seen(one.slot, 1), end = seen(one.slot, 2);
         const bool first_vertex = one.kind == kBom, right = one.kind == kRight;
-        for (int c = 0; c < kCopies; c++)
-            one.copies[c] = first_vertex ? nowhere : seen(one.slot, 3 + (right ? kCopies : 0) + c);
+        one.copies.assign(kCopies + d_.open, nowhere);
+        for (int c = 0; c < kCopies && !first_vertex; c++) one.copies[c] = seen(one.slot, 3 + (right ? kCopies : 0) + c);
         const Vertex from = right ? end : start, to = right ? start : end;
         const Vertex corner = {tip.x + to.x - from.x, tip.y + to.y - from.y, tip.z + to.z - from.z};
         const bool turned = one.kind == kLeft || right;
@@ -533,10 +583,29 @@ class FaceStep {
         }
     }
 
+    // `StepHead.open_scores`, and which vertices they are of.
+    void score_open(Writing& one, const float* query, float* scores) const {
+        Matrix offsets(3, d_.open), features(d_.open, d_.open_key1.in), hidden(d_.open, d_.open_key1.out), keys(d_.open, kPointer);
+        if (one.kind == kBom) return;
+        const int64_t present = open_offsets(one.slot, one.kind == kRight, offsets, one.copies.data() + kCopies);
+        if (!present) return;
+        write_fourier(present, offsets, features);
+        features.apply_to(d_.open_key1, present, hidden);
+        hidden.map(gelu);
+        hidden.apply_to(d_.open_key2, present, keys);
+        for (int64_t i = 0; i < present; i++) {
+            float sum = 0;
+            for (int c = 0; c < kPointer; c++) sum += query[c] * keys.row(i)[c];
+            scores[i] = sum * 0.125f + query[kPointer];
+        }
+    }
+
     // The vertices that are copied; the numbers that write a new one stay.
     void choose_which(std::vector<Writing>& writing, Matrix& states) {
-        const int64_t count = int64_t(writing.size());
+        const int64_t count = int64_t(writing.size()), copies = kCopies + d_.open;
         Matrix hidden(count, d_.copy1.out), near(count, 1 + kCopies), queries(count, kPointer);
+        Matrix open_queries(count, kPointer + 1);
+        if (d_.open) states.apply_to(d_.open_query, count, open_queries);
         states.apply_to(d_.copy1, count, hidden);
         hidden.map(gelu);
         hidden.apply_to(d_.copy2, count, near);
@@ -545,11 +614,12 @@ class FaceStep {
         for (int64_t w = 0; w < count; w++) {
             Writing& one = writing[w];
             const int64_t earlier = rows_.written[one.slot], *vertices = vertices_of(one.slot);
-            logits.resize(1 + kCopies + earlier + kLanes);
+            logits.resize(1 + copies + earlier + kLanes);
             std::memcpy(logits.data(), near.row(w), (1 + kCopies) * sizeof(float));
-            float* scores = logits.data() + 1 + kCopies;
+            if (d_.open) score_open(one, open_queries.row(w), logits.data() + 1 + kCopies);
+            float* scores = logits.data() + 1 + copies;
             products(queries.row(w), tables_.keys + one.slot * tables_.room * kPointer, earlier, kPointer, scores);
-            for (int c = 0; c < kCopies; c++)
+            for (int c = 0; c < copies; c++)
                 if (!one.copies[c].known() || one.refuses(one.copies[c])) logits[1 + c] = -INFINITY;
             const bool first_vertex = one.kind == kBom;
             for (int64_t j = 0; j < earlier; j++) {
@@ -558,7 +628,7 @@ class FaceStep {
                 for (int v = 0; v < 3; v++) of_gate |= !first_vertex && vertex == seen(one.slot, v);
                 scores[j] = of_gate || one.refuses(vertex) ? -INFINITY : scores[j] * 0.125f;  // kPointer^-0.5
             }
-            drawn_.prepare(choice_.sampling, logits.data(), 1 + kCopies + earlier);
+            drawn_.prepare(choice_.sampling, logits.data(), 1 + copies + earlier);
             std::vector<int64_t> anew;
             for (int64_t number : one.numbers) {
                 const int64_t choice = drawn_.draw(rows_.uniform[kDraws * number + 1]);
@@ -566,8 +636,8 @@ class FaceStep {
                     anew.push_back(number);
                     continue;
                 }
-                const Vertex copied = choice <= kCopies ? one.copies[choice - 1]
-                                                        : vertex_at(vertices + 3 * (choice - 1 - kCopies));
+                const Vertex copied = choice <= copies ? one.copies[choice - 1]
+                                                       : vertex_at(vertices + 3 * (choice - 1 - copies));
                 for (int axis = 0; axis < 3; axis++) rows_.groups[4 * number + 1 + axis] = copied[axis];
             }
             one.numbers = std::move(anew);

@@ -12,6 +12,7 @@ struct Shown {
     std::int32_t *gate, *neighbours;   // (rows, gate_columns), (rows, neighbour_columns)
     std::int32_t *points;              // (rows, SurfaceOptions::points())
     float *uncovered;                  // (rows) share of the points
+    std::int32_t *open_vertices;       // (rows, SurfaceOptions::open_columns())
 
     void write(std::size_t row, Surface &surface) const {
         phase[row] = std::int32_t(surface.phase());
@@ -21,6 +22,7 @@ struct Shown {
         surface.neighbours(neighbours + neighbour_columns * row);
         surface.points(points + surface.options().points() * row);
         uncovered[row] = surface.uncovered();
+        surface.open_vertices(open_vertices + surface.options().open_columns() * row);
     }
 };
 

@@ -70,8 +70,16 @@ class OpenEdges {
         return no_vertex;
     }
 
+    // Every vertex at which a half edge waits, to function(v).
+    template <typename Function>
+    void for_each_vertex(Function function) const {
+        for (const Node &node : nodes_)
+            if (!node.to.empty() || !node.from.empty()) function(node.vertex);
+    }
+
   private:
     struct Node {
+        Packed vertex;
         std::vector<Packed> to, from;
     };
 
@@ -88,7 +96,7 @@ class OpenEdges {
     }
     Node &node(Packed v) {
         const auto [at, is_new] = index_.try_emplace(v, nodes_.size());
-        if (is_new) nodes_.emplace_back();
+        if (is_new) nodes_.push_back({v, {}, {}});
         return nodes_[at->second];
     }
     static bool remove(std::vector<Packed> &list, Packed v) {
@@ -237,8 +245,10 @@ struct SurfaceOptions {
     std::size_t near;    // points about each of the two edges that the next face may attach to
     std::size_t spread;  // points spread over all that is uncovered
     float cover;         // distance from a face within which a point is covered
+    std::size_t open;    // vertices of the open boundary shown about each of the two edges
 
     std::size_t points() const { return 2 * near + spread; }
+    std::size_t open_columns() const { return 2 * 3 * open; }
 };
 
 // Columns of what is shown: the gate's three vertices, then the boundary's neighbours of its left edge (one behind the
@@ -310,6 +320,21 @@ class Surface {
         case Phase::second: return {point(tip), point(tip)};
         case Phase::third: return {point(tip), point(start)};
         default: return {Point{0, -1, 0}, Point{0, -1, 0}};
+        }
+    }
+    // (2 * open) vertices of the open boundary: the nearest to each anchor, but for those of the gate.
+    void open_vertices(std::int32_t *out) {
+        for (const Point &anchor : anchors()) {
+            nearest_.clear();
+            if (phase_ != Phase::start && options_.open)
+                open_.for_each_vertex([&](Packed v) {
+                    if (v == gate_[0] || v == gate_[1] || v == gate_[2]) return;
+                    const Point to = point(v) - anchor;
+                    nearest_.emplace_back(dot(to, to), v);
+                });
+            const std::size_t count = std::min(options_.open, nearest_.size());
+            std::partial_sort(nearest_.begin(), nearest_.begin() + std::ptrdiff_t(count), nearest_.end());
+            for (std::size_t k = 0; k < options_.open; ++k) out = write(k < count ? nearest_[k].second : no_vertex, out);
         }
     }
     // How badly a group that may come next would fit, see `Fit`; 0 for all where there are no points, or none judged.
@@ -393,6 +418,7 @@ class Surface {
     Fit fit_;
     Built built_;  // if judged
     std::array<Packed, 3> gate_{no_vertex, no_vertex, no_vertex};
+    std::vector<std::pair<float, Packed>> nearest_;  // scratch of `open_vertices`
 };
 
 }  // namespace meto

@@ -34,6 +34,9 @@ class Shown(NamedTuple):
         attaches to and of R's (about the vertices known, in the phases SECOND and THIRD), from the nearest on and ever
         sparser with the distance; and some spread over all, from the lowest in y-z-x order; -1 where there are fewer
     uncovered: (R,) float32 share of the points that no face covers
+    open_vertices: (R, 2 * open * 3) int32 vertices of the open boundary, x, y, z each: the nearest to the middle of the
+        edge that L attaches to, then of R's (to the vertices known, in the phases SECOND and THIRD), nearest first,
+        those of the gate left out; -1 where there are fewer
     """
 
     phase: np.ndarray
@@ -43,6 +46,7 @@ class Shown(NamedTuple):
     neighbours: np.ndarray
     points: np.ndarray
     uncovered: np.ndarray
+    open_vertices: np.ndarray
 
 
 class SurfaceBatch:
@@ -51,14 +55,21 @@ class SurfaceBatch:
     discrete_bins: of the grid.
     near, spread: points that are shown, see `Shown`.
     cover: a point is covered by a face that is no farther away, in the frame of [-1, 1].
+    open: vertices of the open boundary that are shown about each edge, see `Shown`.
     Raises ValueError for numbers that are out of range.
     """
 
     def __init__(
-        self, batch_size: int, discrete_bins: int, near: int = 16, spread: int = 16, cover: float = 0.03
+        self,
+        batch_size: int,
+        discrete_bins: int,
+        near: int = 16,
+        spread: int = 16,
+        cover: float = 0.03,
+        open: int = 0,
     ) -> None:
-        self._surfaces = _core.SurfaceBatch(batch_size, discrete_bins, near, spread, cover)
-        self.batch_size, self.num_points = batch_size, 2 * near + spread
+        self._surfaces = _core.SurfaceBatch(batch_size, discrete_bins, near, spread, cover, open)
+        self.batch_size, self.num_points, self.num_open = batch_size, 2 * near + spread, open
 
     def begin(self, surface: int, points: Any = None, judged: bool = False) -> None:
         """Begin a surface anew, with the points (N, 3) of its target, in [-1, 1], or none; `judged`: for `misfits`."""
@@ -133,7 +144,8 @@ class SurfaceBatch:
 
     def _tidy(self, arrays: tuple[np.ndarray, ...]) -> Shown:
         shown = Shown(*arrays)
-        return shown if self.num_points else shown._replace(points=shown.points[:, :0])
+        shown = shown if self.num_points else shown._replace(points=shown.points[:, :0])
+        return shown if self.num_open else shown._replace(open_vertices=shown.open_vertices[:, :0])
 
 
 def estimate_normals(points: Any, neighbours: int = 8) -> np.ndarray:
