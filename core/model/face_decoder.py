@@ -20,7 +20,7 @@ from core.groups import StepConfig, Steps, batch_steps
 from core.model.decoder import DecoderConfig
 from core.model.face_head import AXES, StepContext, StepHead, VertexDistribution, kind_index
 from core.model.face_input import StepInput, count_features
-from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
+from core.model.face_maps import Earlier, MapInputs, point_density, to_bins, vertex_key
 from core.model.packed import packed_attention, packing
 from meto.surface import END, NUM_KINDS, RIGHT, START_PHASE, THIRD, TURN_PHASE
 
@@ -190,9 +190,8 @@ class FaceDecoder(nn.Module):
         written = kinds != END
         context = self._context(hidden, steps, points, number, row, written)
         vertex = steps.groups[written, 1:].long()
-        nats, hits, likeliest = _vertex_nats(
-            VertexDistribution(self.head, hidden[written], kinds[written], context), vertex, predict
-        )
+        distribution = VertexDistribution(self.head, hidden[written], kinds[written], context, vertex)
+        nats, hits, likeliest = _vertex_nats(distribution, vertex, predict)
         if steps.learned is not None:
             nats = nats.masked_fill(~steps.learned[written], 0)
         predicted = None
@@ -280,8 +279,8 @@ def _vertex_nats(
         hits.append(best == vertex[:, axis])
         likeliest[:, axis] = best
         distribution.take(k, vertex[:, axis])
-    before = earlier.vertices.unsqueeze(1) == earlier.pad(vertex).unsqueeze(2)  # (B, T, J, 3)
-    same = torch.cat([(distribution.copies == vertex.unsqueeze(1)).all(-1), earlier.rows(before.all(-1))], dim=1)
+    before = vertex_key(earlier.vertices).unsqueeze(1) == vertex_key(earlier.pad(vertex)).unsqueeze(2)  # (B, T, J)
+    same = torch.cat([(distribution.copies == vertex.unsqueeze(1)).all(-1), earlier.rows(before)], dim=1)
     copied = which[:, 1:].masked_fill(~same, -torch.inf)
     nats = -torch.cat([new.unsqueeze(1), copied], dim=1).logsumexp(1)
     if not predict:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.model.face_input import POINT_FREQUENCIES, edge_anchors, fourier, open_offsets, to_unit
-from core.model.face_maps import NUM_MAPS, Earlier, MapInputs, Maps
+from core.model.face_maps import NUM_MAPS, Earlier, KnownMaps, MapInputs, Maps, vertex_key
 from meto.surface import BOM, NUM_KINDS, RIGHT, SECOND, THIRD
 
 AXES = (1, 2, 0)  # y, z, x: the order in which sub-meshes begin, too
@@ -111,9 +111,12 @@ class VertexDistribution:
         head: the networks.
         hidden: (N, dim).
         kinds: (N,) of the groups, none of them the end.
+        vertices: (N, 3) what is written, where it is known: the maps are then made faster on a CPU.
     """
 
-    def __init__(self, head: StepHead, hidden: Tensor, kinds: Tensor, context: StepContext):
+    def __init__(
+        self, head: StepHead, hidden: Tensor, kinds: Tensor, context: StepContext, vertices: Tensor | None = None
+    ):
         self.head, self.context = head, context
         kinds = kinds.long()
         self.state = hidden + head.kind(kinds)
@@ -126,7 +129,11 @@ class VertexDistribution:
         self.corners = context.gate.view(-1, 3, 3).long().masked_fill((kinds == BOM).view(-1, 1, 1), -2)
         self.references = _references(kinds, context.gate, beside)
         self.right = kinds == RIGHT
-        self.maps = Maps(context.maps, context.earlier, self.right)
+        self.maps: Maps | KnownMaps
+        if vertices is not None and KnownMaps.can_make(context.maps):
+            self.maps = KnownMaps(context.maps, context.earlier, self.right, vertices)
+        else:
+            self.maps = Maps(context.maps, context.earlier, self.right)
 
     def which_logits(self) -> Tensor:
         """(N, 1 + 2 + open + J) float32: a new vertex, one of `copies`, or one of the vertices before; -inf where
@@ -151,9 +158,9 @@ class VertexDistribution:
 
     def _of_gate(self, earlier: Earlier) -> Tensor:
         """(B, T, J) vertices of the gate: with them, the face would have no area, or be there twice."""
-        corners = earlier.pad(self.corners).unbind(2)  # each (B, T, 3)
-        same = [(corner.unsqueeze(2) == earlier.vertices.unsqueeze(1)).all(-1) for corner in corners]
-        return same[0] | same[1] | same[2]
+        corners = vertex_key(earlier.pad(self.corners)).unsqueeze(2).unbind(3)  # each (B, T, 1)
+        before = vertex_key(earlier.vertices).unsqueeze(1)  # (B, 1, J)
+        return (corners[0] == before) | (corners[1] == before) | (corners[2] == before)
 
     def logits(self, k: int) -> Tensor:
         """(N, bins) float32 of the k-th coordinate, of axis AXES[k], given those taken."""

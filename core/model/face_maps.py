@@ -12,14 +12,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.model import native
 from core.model.packed import packing
 
 REACH = 2.0  # bins over which a point's say about the next coordinate falls by e, for each coordinate settled before
 BLUR = 5  # bins
 PLANE_REACH = 8.0  # bins over which the say of a point's plane falls by e with the distance from the point
 LEAST_SLOPE = 0.15  # of a plane along the axis that is read off it
+KEY_BASE = 1 << 20
 # Of the first coordinate; of the second, which knows the first; of the last, which planes give as well.
 NUM_MAPS = (5, 10, 14)
+
+
+def vertex_key(vertices: Tensor) -> Tensor:
+    """One integer (...) for each vertex (..., 3) on the grid, equal where they are; negative where one is missing."""
+    x, y, z = vertices.long().unbind(-1)
+    return (x * KEY_BASE + y) * KEY_BASE + z
 
 
 class Earlier:
@@ -129,6 +137,45 @@ def point_density(places: Tensor, bins: int) -> Tensor:
         return counts
     counts.scatter_add_(2, cells.transpose(1, 2), torch.ones(cells.shape[0], 3, cells.shape[1], device=cells.device))
     return (counts * (bins / cells.shape[1])).log1p()
+
+
+class KnownMaps:
+    """The maps of N steps whose coordinates are known, all made at once by the CPU's kernel: `Maps` for training.
+
+    Args:
+        inputs, earlier, right: as of `Maps`.
+        vertices: (N, 3) int64 the true vertices, mesh after mesh.
+    """
+
+    def __init__(self, inputs: MapInputs, earlier: Earlier, right: Tensor, vertices: Tensor):
+        bins, count = inputs.used.shape[-1], len(vertices)
+        assert earlier.packing is not None
+        room = -(-inputs.places.shape[1] // native.LANES) * native.LANES
+        there = ~inputs.places[..., 0].isnan()
+        places, normals = (  # (B, 3, room)
+            F.pad(table.nan_to_num().float().transpose(1, 2), (0, room - table.shape[1]))
+            for table in (inputs.places, inputs.normals)
+        )
+        cells = places.long().clamp(0, bins - 1).int()
+        fading = torch.exp(torch.arange(bins) / -REACH)
+        self.maps = [torch.empty(count, maps, bins) for maps in NUM_MAPS]
+        arrays = [inputs.row, earlier.packing.number, right, inputs.used, inputs.near.int(), vertices, inputs.density]
+        arrays += [there.sum(1), places, normals, cells, fading]
+        numbers = (count, bins, inputs.near.shape[-1], room, torch.get_num_threads())
+        native.face_maps(numbers, [*(array.contiguous() for array in arrays), *self.maps])
+
+    @staticmethod
+    def can_make(inputs: MapInputs) -> bool:
+        """Whether there is a kernel for these inputs."""
+        on_cpu = inputs.used.device.type == "cpu" and inputs.used.shape[-1] % native.LANES == 0
+        return on_cpu and native.load() is not None
+
+    def of(self, k: int, axis: int) -> Tensor:
+        """(N, NUM_MAPS[k], bins) of the k-th coordinate."""
+        return self.maps[k]
+
+    def take(self, axis: int, value: Tensor) -> None:
+        """Nothing changes: what the coordinate becomes is known."""
 
 
 class Maps:

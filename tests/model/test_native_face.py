@@ -12,10 +12,11 @@ from core.model.engine import Engine
 from core.model.engine.face_stepper import FaceStepper
 from core.model.engine.face_whole import sampling_structure
 from core.model.face_head import AXES, CHOSEN, VertexDistribution
+from core.model.face_maps import KnownMaps, Maps
 from core.model.sampling import SamplingConfig, sample
 from core.tokens import BOS, EOS
-from meto.surface import END, TURN_PHASE
-from tests.model.test_face_decoder import BINS, GREEDY, SAMPLE, TOKENIZER, make, requests, run
+from meto.surface import END, RIGHT, TURN_PHASE
+from tests.model.test_face_decoder import BINS, COND, DIM, GREEDY, SAMPLE, TOKENIZER, cloud, make, requests, run
 
 pytestmark = pytest.mark.skipif(native.load() is None, reason="no C++ compiler here")
 
@@ -192,3 +193,26 @@ def test_choices_are_those_of_sample(count, options):
     uniform = torch.rand(len(logits), generator=generator)
     how = sampling_structure(config)
     assert np.array_equal(native.choose(how, logits.numpy(), uniform.numpy()), sample(logits, config, uniform).numpy())
+
+
+@pytest.mark.parametrize("points", [0, 37, 200])
+def test_maps_of_known_meshes_are_those_step_by_step(points):
+    decoder, bins = make(near_points=5), BINS
+    clouds = torch.from_numpy(np.stack([cloud(seed, points) for seed in range(2)]))
+    streams = [run(decoder, [request], SAMPLE)[request.key][0] for request in requests(2)]
+    rows = [torch.tensor([BOS, *ids[: len(ids) - _cut(ids)], EOS]) for ids in streams]
+    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    given = clouds if points else None
+    steps = batch_steps(ids, given, decoder.steps, bins)
+    with torch.no_grad():
+        hidden, number, row = decoder._through_layers(torch.zeros(2, COND, DIM), steps, given)
+        written = steps.groups[:, 0] != END
+        context = decoder._context(hidden, steps, clouds, number, row, written)
+    kinds, vertices = steps.groups[written, 0], steps.groups[written, 1:].long()
+    plain = Maps(context.maps, context.earlier, kinds == RIGHT)
+    known = KnownMaps(context.maps, context.earlier, kinds == RIGHT, vertices)
+    for k, axis in enumerate(AXES):
+        expected = plain.of(k, axis)
+        assert not points or expected.abs().amax((0, 2)).min() > 0  # every map has something to compare
+        torch.testing.assert_close(known.of(k, axis), expected, rtol=1e-4, atol=1e-5)
+        plain.take(axis, vertices[:, axis])

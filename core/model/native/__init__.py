@@ -85,6 +85,19 @@ def choose(sampling: bytes, logits: np.ndarray, uniform: np.ndarray) -> np.ndarr
     return ids
 
 
+def face_maps(numbers: Sequence[int], arrays: Sequence[torch.Tensor]) -> None:
+    """Fill the maps of known meshes, where `load()` gives a library; see `TrainMaps` of train_maps.hpp.
+
+    Args:
+        numbers, arrays: the structure's members, in their order; the arrays contiguous.
+    """
+    function = load().face_maps  # type: ignore[union-attr]
+    function.argtypes, function.restype = [ctypes.c_void_p], None
+    assert all(array.is_contiguous() for array in arrays)
+    members = structure(numbers, [array.data_ptr() for array in arrays])
+    function(ctypes.addressof(members))
+
+
 def _typed(function: Any, arguments: list[Any]) -> Callable[..., int]:
     function.argtypes, function.restype = arguments, ctypes.c_int
     return function

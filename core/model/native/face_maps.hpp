@@ -99,8 +99,8 @@ class Maps {
         equal_.assign(inputs.earlier, 1);
     }
 
-    // logits (bins) += the maps of the k-th coordinate, by their weights.
-    void add(int k, int axis, const float* weights, float* logits) {
+    // The maps of the k-th coordinate (kNumMaps[k], bins), good until the next call.
+    const float* fill(int k, int axis) {
         const int64_t bins = inputs_.bins;
         thread_local std::vector<float> scratch;  // no part of what a copy of this copies
         scratch.resize(kNumMaps[2] * bins);
@@ -126,6 +126,13 @@ class Maps {
             blur(12, 13);
             for_lanes(map(10), 4 * bins, log1p_of);
         }
+        return maps_;
+    }
+
+    // logits (bins) += the maps of the k-th coordinate, by their weights.
+    void add(int k, int axis, const float* weights, float* logits) {
+        const int64_t bins = inputs_.bins;
+        fill(k, axis);
         for (int m = 0; m < kNumMaps[k]; m++)
             for (int64_t i = 0; i < bins; i += kLanes) store(logits + i, load(logits + i) + weights[m] * load(map(m) + i));
     }

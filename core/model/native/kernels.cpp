@@ -1,6 +1,7 @@
 #include "attend.hpp"
 #include "decoder.hpp"
 #include "face_step.hpp"
+#include "train_maps.hpp"
 
 // Writes k and v (rows, heads, dim) behind each row's cache, and attends to all of it with q, likewise, -> out.
 //   q, k, v: rows `stride` apart; out: (rows, heads * dim), contiguous.
@@ -50,6 +51,8 @@ FACE_RUN(face_run_bfloat16, BFloat16)
 FACE_PREFILL(face_prefill_float32, float)
 FACE_PREFILL(face_prefill_float16, Float16)
 FACE_PREFILL(face_prefill_bfloat16, BFloat16)
+
+extern "C" void face_maps(const TrainMaps* maps) { train_maps(*maps); }
 
 // An id of each row of logits (rows, count), whose draws are uniform (rows).
 extern "C" void choose_ids(const Sampling* how, const float* logits, int64_t rows, int64_t count, const float* uniform,
