@@ -261,8 +261,9 @@ class FaceDecoder(nn.Module):
         places = to_bins(points, self.bins)
         used = steps.first_use[row] < number.view(-1, 1, 1)
         maps = MapInputs(used, point_density(places, self.bins), places, steps.normals, self.near(steps.points), row)
-        shown = (part[written] for part in (steps.gate, steps.neighbours, steps.open_vertices, steps.phase))
-        return StepContext(*shown, keys, earlier, maps.select(written))
+        gate, neighbours = steps.gate[written], steps.neighbours[written]
+        opened, phase = steps.open_vertices[written], steps.phase[written]
+        return StepContext(gate, neighbours, opened, phase, keys, earlier, maps.select(written))
 
 
 def _vertex_nats(

@@ -395,12 +395,13 @@ class FaceStepper:
         alone = len(at) == len(writers)
         seen = seen.expand(-1, int(counts.max()), -1)
         earlier = Earlier(of(self.vertices)[:, :most], seen, None if alone else counts.tolist())
-        shown = (self._rows(getattr(steps, name), at) for name in ("gate", "neighbours", "open_vertices", "phase"))
-        points = self._rows(steps.points, at)
+        gate, neighbours, opened, phase, points = (
+            self._rows(getattr(steps, name), at) for name in ("gate", "neighbours", "open_vertices", "phase", "points")
+        )
         near, used = self.decoder.near(points), self._rows(of(self.used), row)
         shared = of(self.density), of(self.places), of(self.normals)
         maps = MapInputs(used, *shared, near, torch.as_tensor(row, device=self.device))
-        return StepContext(*shown, of(self.keys)[:, :most], earlier, maps)
+        return StepContext(gate, neighbours, opened, phase, of(self.keys)[:, :most], earlier, maps)
 
     def _refused(self, slots: list[int], kinds: np.ndarray) -> Tensor:
         """(W, R, 3) vertices that the next group of each slot may not have; -2 beyond the last."""
