@@ -246,11 +246,12 @@ class ArAE(nn.Module):
         if isinstance(self.mesh_decoder, FaceDecoder):
             told = self.decoded_surface(encoded)
             if points is not None and told is not None:
-                normals = None if steps is None else steps.normals
-                loss = loss + self.config.points_weight * self._points_loss(told, points, normals)
+                estimated = None if steps is None else steps.normals
+                loss = loss + self.config.points_weight * self._points_loss(told, points, estimated)
+            normals = None
             if told is not None and (points is None or self._hides_points()):
-                points, steps = told.points.detach(), None
-            steps = self.mesh_decoder.make_steps(ids, points) if steps is None else steps
+                points, normals, steps = told.points.detach(), told.normals, None
+            steps = self.mesh_decoder.make_steps(ids, points, normals) if steps is None else steps
             groups = self.mesh_decoder(condition, steps, points, predict, num_faces)
             loss_ce = groups.nats / len(labels)
         else:

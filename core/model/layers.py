@@ -119,6 +119,10 @@ class SelfAttentionBlock(nn.Module):
         self.att = CrossAttention(dim, num_heads)
         self.ln2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mlp = GEGLUMLP(dim, expansion=2)
+        for last in (self.att.out_proj, self.mlp.net[-1]):
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) -> (B, T, C)."""

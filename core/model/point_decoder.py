@@ -47,7 +47,7 @@ class PointDecoder(nn.Module):
     def forward(self, latent: Tensor) -> DecodedPoints:
         """latent (B, L, D) -> N points, `point_decoder_num` or else `point_num`."""
         x = self.fc1(latent) + self.place
-        x = self.layers(x) if self.config.point_decoder_layers else F.gelu(x)
+        x = F.gelu(self.layers(x) if self.config.point_decoder_layers else x)
         x = self.fc3(F.gelu(self.fc2(x))).float()
         x = x.unflatten(-1, (-1, self.channels)).flatten(1, 2)[:, : self.count]
         return DecodedPoints(x[..., :3].tanh(), F.normalize(x[..., 3:], dim=-1) if self.channels == 6 else None)

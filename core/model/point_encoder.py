@@ -73,9 +73,8 @@ def farthest_point_sample(points: Tensor, count: int, start: int = 0) -> Tensor:
 
 
 def self_attention_layers(count: int, dim: int, num_heads: int) -> nn.Sequential:
-    """`count` pre-norm layers and the norm that follows the last."""
-    layers = [SelfAttentionBlock(dim, num_heads) for _ in range(count)]
-    return nn.Sequential(*layers, nn.LayerNorm(dim, eps=LAYER_NORM_EPS))
+    """`count` pre-norm layers that change nothing at first, so that weights trained without them start from there."""
+    return nn.Sequential(*(SelfAttentionBlock(dim, num_heads) for _ in range(count)))
 
 
 class PointEncoder(nn.Module):

@@ -7,6 +7,7 @@ import torch
 
 from core.config import PRESETS
 from core.model.arae import ArAE
+from core.model.layers import SelfAttentionBlock
 from core.model.point_decoder import COMPARED_POINTS, DecodedPoints, PointDecoder, cloud_distance
 from core.model.point_encoder import PointEncoder, PointEncoderConfig
 from core.tokens import Tokenizer
@@ -33,11 +34,26 @@ def test_the_published_form_has_no_new_parameters():
     assert shapes["fc3.weight"] == (3 * 1024 // 8, 16)
 
 
+def test_layers_change_nothing_at_first(points):
+    """So weights trained without them start from what they know."""
+    without = dataclasses.replace(NEW, point_num_layers=0, point_decoder_layers=0)
+    for build, given in ((PointEncoder, points), (PointDecoder, torch.randn(2, 8, NEW.point_latent_dim))):
+        torch.manual_seed(1)
+        deep, plain = build(NEW), build(without)
+        plain.load_state_dict({name: value for name, value in deep.state_dict().items() if "layers." not in name})
+        with torch.no_grad():
+            torch.testing.assert_close(deep(given), plain(given))
+
+
 def test_layers_let_the_latent_vectors_see_one_another(points):
     for config, others_change in ((OLD, False), (NEW, True)):
         torch.manual_seed(1)
         encoder, decoder = PointEncoder(config).eval(), PointDecoder(config).eval()
         with torch.no_grad():
+            for layer in (
+                m for part in (encoder, decoder) for m in part.modules() if isinstance(m, SelfAttentionBlock)
+            ):
+                torch.nn.init.normal_(layer.att.out_proj.weight)
             before, moved = encoder(points), encoder(points)
             told = decoder(before).points.clone()
             encoder.query_embed[0, 0] += 1.0
