@@ -50,9 +50,8 @@ def test_layers_let_the_latent_vectors_see_one_another(points):
         torch.manual_seed(1)
         encoder, decoder = PointEncoder(config).eval(), PointDecoder(config).eval()
         with torch.no_grad():
-            for layer in (
-                m for part in (encoder, decoder) for m in part.modules() if isinstance(m, SelfAttentionBlock)
-            ):
+            layers = [m for part in (encoder, decoder) for m in part.modules() if isinstance(m, SelfAttentionBlock)]
+            for layer in layers:
                 torch.nn.init.normal_(layer.att.out_proj.weight)
             before, moved = encoder(points), encoder(points)
             told = decoder(before).points.clone()
