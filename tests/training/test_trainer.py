@@ -221,6 +221,15 @@ def test_workspace_files(tmp_path):
     assert [p.name for p in tmp_path.glob(".*")] == [".lock"]
 
 
+def test_a_continued_run_names_the_commit_that_began_it(tmp_path, monkeypatch):
+    for commit, steps in (("a-dirty", 2), ("b", 4)):
+        monkeypatch.setattr(checkpoint, "git_commit", lambda commit=commit: commit)
+        train(tmp_path, max_steps=steps)
+    for folder in (tmp_path, tmp_path / "checkpoint-00000004"):
+        record = json.loads((folder / "config.json").read_text())
+        assert (record["commit"], record["earlier_commits"]) == ("b", ["a-dirty"])
+
+
 def test_best_is_the_lowest_evaluation_loss(tmp_path):
     class Worsening(ToyTask):
         def evaluate(self, model, accelerator):
