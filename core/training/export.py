@@ -32,9 +32,7 @@ def basis(num_frequencies: int = 8) -> Tensor:
     return torch.block_diag(*[frequencies.unsqueeze(0)] * 3)
 
 
-def export(
-    source: Path, target: Path, dtype: torch.dtype, reference: bool = False, allow_dirty: bool = False
-) -> None:
+def export(source: Path, target: Path, dtype: torch.dtype, reference: bool = False, allow_dirty: bool = False) -> None:
     """Write the weights of a workspace, or of a checkpoint folder or file, to the folder `target`.
 
     Raises:

@@ -279,16 +279,16 @@ def sheet(n):
 
 
 def long_calls():
-    """Calls of at least some milliseconds of native code."""
+    """Calls that take tens of milliseconds, nearly all of them in native code."""
     engine, (vertices, faces) = Engine(), sheet(400)
-    tokens = engine.encode(vertices, faces)[0]
+    tokens = np.tile(engine.encode(*sheet(200))[0], 40)
     groups = to_groups(Engine(64).encode(*sheet(40))[0])
     cloud = np.random.default_rng(0).uniform(-1, 1, (20000, 3)).astype(np.float32)
     return {
         "encode": lambda: engine.encode(vertices, faces),
         "decode": lambda: engine.decode(tokens),
         "encode_batch": lambda: engine.encode_batch([vertices] * 2, [faces] * 2, threads=1),
-        "decode_batch": lambda: engine.decode_batch([tokens] * 4, threads=1),
+        "decode_batch": lambda: engine.decode_batch([tokens] * 2, threads=1),
         "replay": lambda: SurfaceBatch(1, 64).replay(groups, cloud[:1000]),
         "estimate_normals": lambda: estimate_normals(cloud),
     }
@@ -314,13 +314,11 @@ def share_of_the_longest_stop(call):
     return max(longest, time.perf_counter() - last) / seconds[0]
 
 
-@pytest.mark.parametrize(
-    "name", ["encode", "decode", "encode_batch", "decode_batch", "replay", "estimate_normals"]
-)
+@pytest.mark.parametrize("name", ["encode", "decode", "encode_batch", "decode_batch", "replay", "estimate_normals"])
 def test_other_threads_run_while_native_code_does(name):
-    """Held, the interpreter's lock would stop this thread for the whole call. A busy machine may do so now and then."""
+    """Held, the interpreter's lock would stop this thread for most of the call; on a busy machine the system may too."""
     call = long_calls()[name]
-    assert min(share_of_the_longest_stop(call) for _ in range(8)) < 0.6
+    assert np.median([share_of_the_longest_stop(call) for _ in range(5)]) < 0.5
 
 
 def test_scratch_memory_is_not_shared_with_a_finalizer(zoo):
