@@ -3,8 +3,8 @@
     python -m core.training.export WORKSPACE pretrained/ArAE-tiny
 
 writes model.safetensors (from best.safetensors where there is one) and config.json (preset, options, command and commit
-of the run). Parameter names are the reference's; --reference adds the constant that its checkpoints hold as well. Weights
-that were trained with changes that no commit holds are refused, unless --allow_dirty is given.
+of the run). Parameter names are the reference's; --reference adds the constant that its checkpoints hold as well.
+Weights that were trained with changes that no commit holds are refused, unless --allow_dirty is given.
 """
 
 import argparse

@@ -316,7 +316,7 @@ def share_of_the_longest_stop(call):
 
 @pytest.mark.parametrize("name", ["encode", "decode", "encode_batch", "decode_batch", "replay", "estimate_normals"])
 def test_other_threads_run_while_native_code_does(name):
-    """Held, the interpreter's lock would stop this thread for most of the call; on a busy machine the system may too."""
+    """Held, the interpreter's lock would stop this thread for most of each call."""
     call = long_calls()[name]
     assert np.median([share_of_the_longest_stop(call) for _ in range(5)]) < 0.5
 

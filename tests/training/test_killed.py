@@ -1,5 +1,6 @@
 """kill -9 while it trains, evaluates or saves: main.py on the smallest preset ends with the bytes of a whole run."""
 
+import itertools
 import os
 import random
 import time
@@ -54,4 +55,4 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path, processes)
 
 
 def rises(numbers):
-    return all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+    return all(a < b for a, b in itertools.pairwise(numbers))
