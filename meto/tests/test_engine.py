@@ -288,7 +288,6 @@ def long_calls():
         "encode": lambda: engine.encode(vertices, faces),
         "decode": lambda: engine.decode(tokens),
         "encode_batch": lambda: engine.encode_batch([vertices] * 2, [faces] * 2, threads=1),
-        "decode_batch": lambda: engine.decode_batch([tokens] * 2, threads=1),
         "replay": lambda: SurfaceBatch(1, 64).replay(groups, cloud[:1000]),
         "estimate_normals": lambda: estimate_normals(cloud),
     }
@@ -314,7 +313,7 @@ def share_of_the_longest_stop(call):
     return max(longest, time.perf_counter() - last) / seconds[0]
 
 
-@pytest.mark.parametrize("name", ["encode", "decode", "encode_batch", "decode_batch", "replay", "estimate_normals"])
+@pytest.mark.parametrize("name", ["encode", "decode", "encode_batch", "replay", "estimate_normals"])
 def test_other_threads_run_while_native_code_does(name):
     """Held, the interpreter's lock would stop this thread for most of each call."""
     call = long_calls()[name]
