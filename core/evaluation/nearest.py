@@ -3,7 +3,7 @@
 Both meshes are centred with the longest side of their boxes 1. A training mesh is tried at every turn about the y axis
 that training gives it, and mirrored. Distance fields on a coarse grid, on which right angles and mirrors are only
 permutations, choose candidates: meshes by their best pose, and some poses of each. (Of poses alone a few symmetrical
-meshes would fill all places.) The best of them by a quick Chamfer distance are measured like any other mesh.
+meshes would fill all places.) The best of them by Chamfer distances of fewer points are measured like any other mesh.
 """
 
 from typing import NamedTuple
@@ -20,8 +20,9 @@ from core.evaluation.surface import Surface, content_seed
 
 GRID = 8  # cells along each axis
 FIELD_POINTS = 512
-QUICK_MESHES, QUICK_POSES, QUICK_POINTS = 200, 4, 512
-EXACT_MESHES, EXACT_POSES = 12, 2
+# Meshes, poses of each, and points by which they are compared: of those chosen by their fields, then of the best.
+ROUNDS = ((200, 6, 512), (24, 4, 2048))
+EXACT_MESHES, EXACT_POSES = 8, 3
 
 # The eight poses that keep the axes: quarter turns about y, then x to -x or not. For row vectors.
 QUARTER = np.array([[0, 0, -1], [0, 1, 0], [1, 0, 0]], np.float32)
@@ -72,11 +73,13 @@ class NearestMeshes:
         # The distance of a posed mesh's field from the target's is that of its own field from the target's, posed back.
         targets = np.stack([target[PERMUTATIONS[k]] for k in range(len(POSES))])
         gaps = self.squares[None] - 2 * targets @ self.fields.T  # (8, n), less the target's own square
-        quick = self._best(gaps, np.arange(gaps.size), QUICK_MESHES, QUICK_POSES)
-        cloud = sample_surface(unit, QUICK_POINTS, np.random.default_rng(content_seed(unit)))
-        exact = self._best(self._quick_distances(cloud, quick), quick, EXACT_MESHES, EXACT_POSES)
+        values, candidates = gaps, np.arange(gaps.size)
+        for meshes, poses, points in ROUNDS:
+            candidates = self._best(values, candidates, meshes, poses)
+            cloud = sample_surface(unit, points, np.random.default_rng(content_seed(unit)))
+            values = self._distances(cloud, candidates)
         found = []
-        for flat in exact:
+        for flat in self._best(values, candidates, EXACT_MESHES, EXACT_POSES):
             index, posed = self._posed(int(flat))
             placed = Mesh(placement.invert(posed.vertices).astype(np.float32), posed.faces)
             made = Surface(placed, surface.count, content_seed(placed))
@@ -96,13 +99,14 @@ class NearestMeshes:
         rank[order] = np.arange(len(order)) - np.repeat(begins, counts)  # of each pose among its mesh's
         return flat[rank < poses]
 
-    def _quick_distances(self, cloud: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    def _distances(self, cloud: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """(K,) Chamfer distances of candidates, by as many points, from a cloud."""
         from scipy.spatial import cKDTree
 
         tree = cKDTree(cloud)
         distances = []
         for flat in candidates.tolist():
-            points = sample_surface(self._posed(flat)[1], QUICK_POINTS, np.random.default_rng(flat))
+            points = sample_surface(self._posed(flat)[1], len(cloud), np.random.default_rng(flat))
             distances.append(chamfer_distance(tree.query(points)[0], cKDTree(points).query(cloud)[0]))
         return np.array(distances)
 

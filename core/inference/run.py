@@ -78,6 +78,7 @@ class Run:
 
     def tell(self, line: str) -> None:
         """A line for the user, saying which process it is from where there are several."""
+        line = line.encode("utf-8", "backslashreplace").decode()  # of a file name in another encoding
         self.print_line(f"[process {self.share.rank}] {line}" if self.share.world > 1 else line)
 
     def options(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Names of results: one for each input on any file system, and files that never leave the folder of results."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def test_a_run_writes_to_its_folder_alone(keep, generator, folder, tmp_path, mon
     for place in ("sub/c0.ply", "a/b/c1.ply", "a_b/c1.ply", "sub/C2.ply"):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_bytes((folder / "c3.ply").read_bytes())
+    foreign = os.fsdecode(b"caf\xe9.ply")  # a name in another encoding than the system's
+    (folder / foreign).write_bytes((folder / "c4.ply").read_bytes())
     written: list[Path] = []
     save_bytes = meshes.save_bytes
 
@@ -87,10 +90,10 @@ def test_a_run_writes_to_its_folder_alone(keep, generator, folder, tmp_path, mon
     monkeypatch.setattr(meshes, "save_bytes", watched)
     config = InferConfig(str(folder.resolve()), test_num_face=(80,), test_max_seq_length=60, keep=keep)
     for repeats in (1, 2):  # the second run reads what the first one has left
-        run = Run(generator, replace(config, test_repeat=repeats), tmp_path / "out", 0, tell=lambda line: None)
+        run = Run(generator, replace(config, test_repeat=repeats), tmp_path / "out", 0, tell=lambda line: line.encode())
         run.generate()
     assert {path.parent for path in written} == {tmp_path / "out"}
     records = {record.key for record in read_records(tmp_path / "out")}
     assert are_unique([name for name, repeat, _ in records if repeat == 0])
-    assert len(records) == 18
+    assert len(records) == 20
     assert not run.output.failures

@@ -106,6 +106,8 @@ def _list_place(src: str, prefix: str, scratch: Path, listing: Listing) -> None:
         _list_url(src, prefix, scratch, listing)
     elif path.is_dir():
         _list_folder(path, prefix, scratch, listing)
+    elif not path.exists():
+        raise ValueError(f"{src}: no such file or folder")
     elif not path.is_file():
         check_file(path)
     elif path.suffix.lower() in (".txt", ".lst"):

@@ -85,7 +85,8 @@ class FaceStepper:
         self.candidates = 1 if sampling.generate_mode == "greedy" else sampling.candidates
         self.draws = Draws(slots, DRAWS * self.candidates + (self.candidates > 1))  # the last one takes a candidate
         self.last = np.zeros((slots, 3), np.int64)  # the vertex written before
-        self.invalid = np.zeros(slots, bool)  # no group of theirs can be chosen
+        self.invalid = np.zeros(slots, bool)  # no group of theirs can be chosen, as `wrong` counts it on the device
+        self.wrong = torch.zeros(slots, dtype=torch.long, device=self.device)
         self._tables(like)
 
     def _tables(self, like: Tensor) -> None:
@@ -277,8 +278,9 @@ class FaceStepper:
         index = np.asarray(slots)
         drawn = self.draws.of(index, self.written[index])
         uniform = drawn[:, : DRAWS * self.candidates].reshape(len(slots), self.candidates, DRAWS)
-        self.invalid[:] = False
+        self.wrong.zero_()
         candidates = self._candidates(slots, uniform)
+        self.invalid = self.wrong.cpu().numpy() > 0
         groups = candidates[:, 0]
         if self.candidates > 1 and len(valid := np.flatnonzero(~self.invalid[index])):
             draws = drawn[valid, -1]
@@ -334,7 +336,7 @@ class FaceStepper:
                     for kind in np.flatnonzero(shown.waiting[at] == 0):  # LEFT and RIGHT come first in CHOSEN
                         logits[k, kind] = -torch.inf
             logits = logits.repeat_interleave(uniform.shape[1], dim=0)
-            owners = np.repeat(np.asarray(slots)[turn], uniform.shape[1])
+            owners = torch.as_tensor(np.repeat(np.asarray(slots)[turn], uniform.shape[1]), device=self.device)
             chosen = self._sample(logits, uniform[turn].flatten(), owners).cpu().numpy()
             kinds[turn] = np.array(CHOSEN)[chosen].reshape(len(turn), -1)
         return kinds
@@ -358,7 +360,7 @@ class FaceStepper:
         if refused is not None:
             same = (known.unsqueeze(2) == refused.unsqueeze(1)).all(-1).any(-1)
             logits[:, 1:].masked_fill_(same, -torch.inf)
-        owners = np.asarray(slots)[at]
+        owners = torch.as_tensor(np.asarray(slots)[at], device=self.device)
         choice = self._sample(logits, uniform[:, 1], owners)
         vertex = torch.zeros(len(writing), 3, dtype=torch.long, device=self.device)
         if bool((choice == 0).any()):
@@ -373,10 +375,9 @@ class FaceStepper:
         copied = known[self._places(len(known)), (choice - 1).clamp(min=0)]
         return torch.where((choice == 0).unsqueeze(1), vertex, copied).cpu().numpy()
 
-    def _sample(self, logits: Tensor, uniform: Tensor, owners: np.ndarray) -> Tensor:
+    def _sample(self, logits: Tensor, uniform: Tensor, owners: Tensor) -> Tensor:
         """`sample` for rows that belong to slots (W,): where it can choose nothing, the slot becomes invalid."""
-        wrong = ~can_choose(logits).cpu().numpy()
-        self.invalid[owners[wrong]] = True
+        self.wrong.index_add_(0, owners, (~can_choose(logits)).long())
         return sample(logits, self.sampling, uniform)
 
     def _rows(self, table: Tensor, at: np.ndarray) -> Tensor:
