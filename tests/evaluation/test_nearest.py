@@ -61,7 +61,7 @@ def test_a_training_mesh_is_found_however_it_stands(source, degrees, mirrored):
 class BruteForce:
     """Every pose of every mesh against a target: by few points first, and the best of those as `find` measures."""
 
-    POINTS, MEASURED = 256, 60
+    POINTS, MEASURED = 192, 30
 
     def __init__(self, nearest: NearestMeshes):
         self.nearest = nearest
@@ -88,14 +88,21 @@ class BruteForce:
 
 
 def test_nothing_nearer_is_missed_at_the_poses_in_use():
-    """A hundred and fifty meshes, turned as evaluate.py turns them: symmetrical ones must not crowd the others out."""
-    nearest = NearestMeshes(ShapesSource(0, 150, progress=False), EvaluateConfig("a", "b").rotate_step)
+    nearest = NearestMeshes(ShapesSource(0, 80, progress=False), EvaluateConfig("a", "b").rotate_step)
     brute = BruteForce(nearest)
-    ratios = []
-    for index in range(100, 114):
+    for index in range(100, 105):
         mesh, surface = framed(make_shape(5, index)[0])
-        ratios.append(nearest.find(mesh, surface).figures["chamfer"] / brute.distance(mesh, surface))
-    assert max(ratios) < 1.005, sorted(ratios)
+        assert nearest.find(mesh, surface).figures["chamfer"] < 1.015 * brute.distance(mesh, surface)  # as points fall
+
+
+def test_a_mesh_that_the_fields_place_behind_many_others_is_found(source):
+    """Each of the others has 24 poses: where poses are counted and not meshes, a few others fill all places."""
+    nearest = NearestMeshes(source, 30)
+    rows = slice(7 * len(nearest.turns), 8 * len(nearest.turns))
+    nearest.fields[rows] += 0.3
+    nearest.squares = np.einsum("nd,nd->n", nearest.fields, nearest.fields)
+    mesh, surface = framed(rotate(mirror(source[7]), 150))
+    assert nearest.find(mesh, surface).name == source.name(7)
 
 
 def test_some_of_the_meshes_can_be_searched_alone(source):
