@@ -50,7 +50,8 @@ class Result(NamedTuple):
     Attributes:
         mesh: finished (post-processed), in the model's frame.
         ids: (T,) its ids, prefix included.
-        ending: by itself (eos), at a budget (faces, tokens) or from outside (stopped).
+        ending: by itself (eos), at a budget (faces, tokens), from outside (stopped), or because the model's numbers
+            were none (invalid): then it is no result.
         removed: what each step of finishing removed, see `core.data.finish.Finished`.
         holes: rims left open, where the config asks for the count.
         seconds: from its begin to its end, beside the others of the batch.

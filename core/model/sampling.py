@@ -79,6 +79,14 @@ def sample(logits: Tensor, config: SamplingConfig, uniform: Tensor) -> Tensor:
     return ids.gather(-1, passed.sum(-1, keepdim=True)).squeeze(-1)
 
 
+def can_choose(logits: Tensor) -> Tensor:
+    """(B,) whether `sample` has something to choose from: no logit of (B, V) is NaN or infinite, and some id may come.
+
+    Where it has not, what it gives is an id, but one that means nothing.
+    """
+    return logits.amax(-1).isfinite()
+
+
 def uniform_numbers(seed: int, count: int) -> Tensor:
     """(count,) numbers in [0, 1), on the CPU: the n-th id of a sequence is drawn with the n-th of its seed's."""
     return torch.rand(count, generator=torch.Generator().manual_seed(seed))

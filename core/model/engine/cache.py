@@ -101,6 +101,10 @@ class SlotCache:
 
     def clear(self, slot: int) -> None:
         """Empty a slot."""
+        if self.masked:  # whatever an invalid sequence has left there would be multiplied by zero, and stay NaN
+            mine = slice(slot * self.heads, (slot + 1) * self.heads)
+            for buffer in (*self.keys, *self.values):
+                buffer[mine] = 0
         self.host_lengths[slot] = 0
         self.lengths[slot] = 0
 

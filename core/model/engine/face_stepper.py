@@ -13,7 +13,7 @@ from core.groups import Steps
 from core.model.engine.cache import SlotCache
 from core.model.engine.draws import Draws
 from core.model.engine.face_layout import FaceLayout
-from core.model.engine.face_whole import ENDED, FULL, GATE, GOES_ON, WholeFaceStep
+from core.model.engine.face_whole import ENDED, FULL, GATE, GOES_ON, INVALID, WholeFaceStep
 from core.model.engine.faces import GroupGuard
 from core.model.engine.grammar import checked_prefix
 from core.model.engine.requests import Ending, Request
@@ -22,7 +22,7 @@ from core.model.face_decoder import faces_before, rotary_angles
 from core.model.face_head import AXES, CHOSEN, POINTER_DIM, StepContext, VertexDistribution
 from core.model.face_input import count_features
 from core.model.face_maps import Earlier, MapInputs, point_density, to_bins
-from core.model.sampling import SamplingConfig, sample
+from core.model.sampling import SamplingConfig, can_choose, sample
 from core.tokens import ID_OFFSET, Tokenizer
 from meto.surface import (
     BOM,
@@ -87,6 +87,8 @@ class FaceStepper:
         self.candidates = 1 if sampling.generate_mode == "greedy" else sampling.candidates
         self.draws = Draws(slots, DRAWS * self.candidates + (self.candidates > 1))  # the last one takes a candidate
         self.last = np.zeros((slots, 3), np.int64)  # the vertex written before
+        self.invalid = np.zeros(slots, bool)  # no group of theirs can be chosen, as `wrong` counts it on the device
+        self.wrong = torch.zeros(slots, dtype=torch.long, device=self.device)
         self._tables(like)
 
     def _tables(self, like: Tensor) -> None:
@@ -219,6 +221,8 @@ class FaceStepper:
                 ended[slot] = "faces" if self._has_its_faces(slot) else "eos"
             elif endings[slot] == FULL:
                 ended[slot] = "tokens"
+            elif endings[slot] == INVALID:
+                ended[slot] = "invalid"
         if ended:
             self.rows.set([slot for slot in running if slot not in ended])
         return ended
@@ -227,15 +231,16 @@ class FaceStepper:
         return self.whole_step if self.cache.native else None
 
     def _advance_by_one(self) -> np.ndarray:
-        """(slots,) GOES_ON, ENDED or FULL after one more group."""
+        """(slots,) GOES_ON, ENDED, FULL or INVALID after one more group."""
         running = self.rows.host_index
         groups = self._groups(list(range(self.slots)) if self.rows.every else self.rows.slots)
         if len(groups) > len(running):
             groups = groups[running]
-        writes = groups[:, 0] != END
+        writes = (groups[:, 0] != END) & ~self.invalid[running]
         self._take(running[writes], groups[writes])
         endings = np.full(self.slots, GOES_ON)
         endings[running[~writes]] = ENDED
+        endings[running[self.invalid[running]]] = INVALID
         endings[running[writes & (self.num_ids[running] >= self.max_ids[running])]] = FULL
         return endings
 
@@ -277,10 +282,14 @@ class FaceStepper:
         index = np.asarray(slots)
         drawn = self.draws.of(index, self.written[index])
         uniform = drawn[:, : DRAWS * self.candidates].reshape(len(slots), self.candidates, DRAWS)
+        self.wrong.zero_()
         candidates = self._candidates(slots, uniform)
-        if self.candidates == 1:
-            return candidates[:, 0]
-        return self.surfaces.choose(index, candidates, drawn[:, -1], self.sampling.end_cover)
+        self.invalid = self.wrong.cpu().numpy() > 0
+        groups = candidates[:, 0]
+        if self.candidates > 1 and len(valid := np.flatnonzero(~self.invalid[index])):
+            draws = drawn[valid, -1]
+            groups[valid] = self.surfaces.choose(index[valid], candidates[valid], draws, self.sampling.end_cover)
+        return groups
 
     def _candidates(self, slots: list[int], drawn: np.ndarray) -> np.ndarray:
         """(B, K, 4) groups that may come next in each slot, by numbers (B, K, 5): a row of one computation each."""
@@ -339,7 +348,8 @@ class FaceStepper:
                     for kind in np.flatnonzero(shown.waiting[at] == 0):  # LEFT and RIGHT come first in CHOSEN
                         logits[k, kind] = -torch.inf
             logits = logits.repeat_interleave(uniform.shape[1], dim=0)
-            chosen = sample(logits, self.sampling, uniform[turn].flatten()).cpu().numpy()
+            owners = torch.as_tensor(np.repeat(np.asarray(slots)[turn], uniform.shape[1]), device=self.device)
+            chosen = self._sample(logits, uniform[turn].flatten(), owners).cpu().numpy()
             kinds[turn] = np.array(CHOSEN)[chosen].reshape(len(turn), -1)
         return kinds
 
@@ -362,7 +372,8 @@ class FaceStepper:
         if refused is not None:
             same = (known.unsqueeze(2) == refused.unsqueeze(1)).all(-1).any(-1)
             logits[:, 1:].masked_fill_(same, -torch.inf)
-        choice = sample(logits, self.sampling, uniform[:, 1])
+        owners = torch.as_tensor(np.asarray(slots)[at], device=self.device)
+        choice = self._sample(logits, uniform[:, 1], owners)
         vertex = torch.zeros(len(writing), 3, dtype=torch.long, device=self.device)
         if bool((choice == 0).any()):
             for k, axis in enumerate(AXES):
@@ -371,10 +382,15 @@ class FaceStepper:
                     others = [other for other in range(3) if other != axis]
                     row, corner = (refused[..., others] == vertex[:, None, others]).all(-1).nonzero().unbind(1)
                     logits[row, refused[row, corner, axis]] = -torch.inf
-                vertex[:, axis] = sample(logits, self.sampling, uniform[:, 2 + k])
+                vertex[:, axis] = self._sample(logits, uniform[:, 2 + k], owners)
                 distribution.take(k, vertex[:, axis])
         copied = known[self._places(len(known)), (choice - 1).clamp(min=0)]
         return torch.where((choice == 0).unsqueeze(1), vertex, copied).cpu().numpy()
+
+    def _sample(self, logits: Tensor, uniform: Tensor, owners: Tensor) -> Tensor:
+        """`sample` for rows that belong to slots (W,): where it can choose nothing, the slot becomes invalid."""
+        self.wrong.index_add_(0, owners, (~can_choose(logits)).long())
+        return sample(logits, self.sampling, uniform)
 
     def _rows(self, table: Tensor, at: np.ndarray) -> Tensor:
         """table[at], itself if that is all of it in order."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from core.model.face_decoder import FaceDecoder
 
 GATE = 9  # numbers of a gate
-GOES_ON, ENDED, FULL = range(3)  # what a step came to: an end was written, or there is room for no more ids
+# What a step came to: an end was written, there is room for no more ids, or the logits were no numbers.
+GOES_ON, ENDED, FULL, INVALID = range(4)
 # Steps of one call, unless a sequence ends: what is looked at between them waits so long.
 STEPS_PER_CALL = 16
 
@@ -150,7 +151,7 @@ class WholeFaceStep:
         """Steps of the running slots until one of them ends, or STEPS_PER_CALL; the stepper's tables are counted on.
 
         Returns:
-            (slots,) GOES_ON, ENDED or FULL.
+            (slots,) GOES_ON, ENDED, FULL or INVALID.
         """
         slots, cache, draws = stepper.rows.host_index, stepper.cache, stepper.draws
         steps = min(draws.steps(slots, stepper.written[slots]), STEPS_PER_CALL if self.looks is None else 1)

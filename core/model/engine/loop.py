@@ -38,7 +38,8 @@ class Stepper(Protocol):
         """Run the taken slots on, by one step or by as many as it likes before it looks at what was written.
 
         Returns:
-            The slots that have ended, and how: "eos", "faces" or "tokens". They stay taken, and are run no further.
+            The slots that have ended, and how: "eos", "faces", "tokens" or "invalid". They stay taken, and are run no
+            further.
         """
 
     def ids(self, slot: int) -> np.ndarray:
@@ -107,6 +108,9 @@ class Engine:
     ) -> Iterator[tuple[Request, Generated]]:
         """Generate; results come as they end, which need not be the order of the requests.
 
+        A request whose condition or points are no numbers, and one whose logits become so, ends as "invalid"; it costs
+        no other.
+
         Args:
             requests: taken one by one, whenever a slot is free.
             on_ids: called now and then, and at its end, for each request with all of its ids (T,) so far.
@@ -134,8 +138,9 @@ class Engine:
     ) -> Iterator[tuple[Request, Generated]]:
         told = time.monotonic()
         while not (stopping := should_stop()):
-            self._admit(waiting, running)
-            if not running:
+            for request in (invalid := self._admit(waiting, running)):
+                yield request, Generated(np.zeros(0, np.int64), "invalid")
+            if not running and not invalid:
                 return
             ended = self.stepper.advance()
             if time.monotonic() - told >= SECONDS_PER_TELLING:
@@ -148,12 +153,18 @@ class Engine:
         for slot in list(running):
             yield self._finish(slot, running, "stopped", on_ids)
 
-    def _admit(self, waiting: Iterator[Request], running: dict[int, Request]) -> None:
+    def _admit(self, waiting: Iterator[Request], running: dict[int, Request]) -> list[Request]:
+        """Fill the free slots; returns the requests of which nothing can be made."""
+        invalid = []
         for slot in range(self.stepper.slots):
             if slot not in running and (request := next(waiting, None)) is not None:
                 self.stepper.check(request)
+                if not request.is_finite:
+                    invalid.append(request)
+                    continue
                 self.stepper.admit(slot, request)
                 running[slot] = request
+        return invalid
 
     def _finish(
         self,
@@ -165,7 +176,7 @@ class Engine:
         ids = self.stepper.ids(slot)
         self.stepper.release(slot)
         request = running.pop(slot)
-        if ending in ("tokens", "stopped"):
+        if ending in ("tokens", "stopped", "invalid"):
             ids = whole_faces(ids, self.tokenizer.grammar)
         on_ids(request, ids)
         return request, Generated(ids, ending)

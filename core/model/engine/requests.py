@@ -6,8 +6,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from torch import Tensor
 
-# eos: by itself; faces: closed at the face budget; tokens: cut by the token budget; stopped: from outside.
-Ending = Literal["eos", "faces", "tokens", "stopped"]
+# eos: by itself; faces: closed at the face budget; tokens: cut by the token budget; stopped: from outside; invalid: the
+# model's numbers are none (NaN, infinite), so that nothing could be chosen.
+Ending = Literal["eos", "faces", "tokens", "stopped", "invalid"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,12 @@ class Request:
             raise ValueError(f"a budget of {self.max_faces} faces: at least 1 is needed, or 0 for none")
         if self.max_new_tokens < 1:
             raise ValueError(f"a budget of {self.max_new_tokens} tokens: at least 1 is needed")
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether condition and points are numbers from which something can be made (waits for the device)."""
+        points = self.points is None or bool(np.isfinite(self.points).all())
+        return points and bool(self.condition.isfinite().all())
 
 
 class Generated(NamedTuple):

@@ -18,7 +18,7 @@ from core.model.engine.guides import guides_for
 from core.model.engine.layout import laid_out
 from core.model.engine.requests import Ending, Request
 from core.model.engine.rows import Rows
-from core.model.sampling import SamplingConfig, sample, uniform_numbers
+from core.model.sampling import SamplingConfig, can_choose, sample, uniform_numbers
 from core.tokens import BOS, EOS, PAD, Tokenizer
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class TokenStepper:
         self.written = torch.zeros(slots, dtype=torch.long, device=self.device)  # ids of each slot
         self.host_written, self.host_limit = np.zeros(slots, np.int64), np.zeros(slots, np.int64)
         self.last = torch.full((slots,), PAD, device=self.device)  # the id that the next step reads
+        self.invalid = torch.zeros(slots, dtype=torch.bool, device=self.device)  # nothing could be chosen
         self.written_ids = torch.zeros(slots, 0, dtype=torch.long, device=self.device)  # (slots, budget)
         self.uniform = torch.zeros(slots, 0, device=self.device)  # (slots, budget): what they are drawn with
 
@@ -89,7 +90,7 @@ class TokenStepper:
         self.cache.clear(slot)
         known = torch.as_tensor(np.concatenate([[BOS], prefix]), device=self.device)
         self._prefill(slot, torch.cat([request.condition, self.layout.tokens[known[:-1]]]))
-        self.last[slot] = known[-1]
+        self.last[slot], self.invalid[slot] = known[-1], False
         self.written_ids[slot, : len(prefix)] = known[1:]
         self.uniform[slot, : request.max_new_tokens] = uniform_numbers(request.seed, request.max_new_tokens).to(
             self.device
@@ -145,7 +146,11 @@ class TokenStepper:
         for guide in self.guides:
             guide.mask_(logits, self._computed())
         place = rows.index * self.uniform.shape[1] + rows.of(self.written)
-        ids = sample(logits, self.sampling, self.uniform.view(-1)[place])
+        invalid = rows.of(self.invalid) | ~can_choose(
+            logits
+        )  # from then on: it has ended, and EOS is an index at least
+        ids = sample(logits, self.sampling, self.uniform.view(-1)[place]).masked_fill(invalid, EOS)
+        rows.put(self.invalid, invalid)
         self.written_ids.view(-1)[place] = ids
         rows.count(self.written)
         self.states.advance(ids, rows)
@@ -166,10 +171,12 @@ class TokenStepper:
         logits -= seen * math.log(self.sampling.repetition_penalty)
 
     def _look(self) -> dict[int, Ending]:
-        last = self.last.cpu().numpy()
+        last, invalid = self.last.cpu().numpy(), self.invalid.cpu().numpy()
         ended: dict[int, Ending] = {}
         for slot in self.rows.slots:
-            if last[slot] in (EOS, PAD):
+            if invalid[slot]:
+                ended[slot] = "invalid"
+            elif last[slot] in (EOS, PAD):
                 ended[slot] = "faces" if self.states.closed_by_budget(slot) else "eos"
             elif self.host_written[slot] >= self.host_limit[slot]:
                 ended[slot] = "tokens"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "lanes.hpp"
@@ -17,12 +18,14 @@ namespace {
 // What may be chosen, and how likely each is: of one set of logits for as many draws as are wanted.
 class Choice {
   public:
-    // logits (count): minus infinity where an id may not come.
-    void prepare(const Sampling& how, const float* logits, int64_t count) {
-        if (how.greedy) {
-            entries_.assign(1, {1.0f, std::max_element(logits, logits + count) - logits});
+    // logits (count): minus infinity where an id may not come. False where no id can be chosen, for one of them is NaN or
+    // infinite, or none may come: then 0 is drawn, which is an index all the same.
+    bool prepare(const Sampling& how, const float* logits, int64_t count) {
+        const bool valid = can_choose(logits, count);
+        if (how.greedy || !valid) {
+            entries_.assign(1, {1.0f, valid ? std::max_element(logits, logits + count) - logits : 0});
             cumulative_.assign(1, total_ = 1);
-            return;
+            return valid;
         }
         entries_.resize(count);
         for (int64_t i = 0; i < count; i++) entries_[i] = {logits[i], i};
@@ -55,6 +58,7 @@ class Choice {
             while (kept < k && cumulative_[kept] < float(how.top_p) * cumulative_[k - 1]) kept++;
             total_ = std::min(total_, cumulative_[std::min(kept, k - 1)]);
         }
+        return true;
     }
 
     int64_t draw(float uniform) const {
@@ -62,6 +66,16 @@ class Choice {
         int64_t passed = 0;
         while (passed < k && cumulative_[passed] <= uniform * total_ && cumulative_[passed] < total_) passed++;
         return entries_[std::min(passed, k - 1)].second;
+    }
+
+    // `can_choose` of core/model/sampling.py.
+    static bool can_choose(const float* logits, int64_t count) {
+        bool numbers = true, any = false;
+        for (int64_t i = 0; i < count; i++) {
+            numbers &= logits[i] <= std::numeric_limits<float>::max();
+            any |= logits[i] >= std::numeric_limits<float>::lowest();
+        }
+        return numbers && any;
     }
 
   private:

@@ -100,7 +100,7 @@ struct FaceRun {
     const int64_t *wished, *max_faces, *max_ids;        // the wish and the budgets; no faces: none
     int64_t *lengths, *before, *written, *faces, *ids;  // what is counted on; lengths: the cache's
     int32_t* groups;                                    // (slots, room, 4): what is written
-    int64_t* endings;                                   // kRuns, kEnded or kFull
+    int64_t* endings;                                   // kRuns, kEnded, kFull or kInvalid
     float *hidden, *logits;                             // of the last step, as in FaceRows; or null
 };
 
@@ -112,7 +112,7 @@ constexpr int kTurnPhase = 1, kThirdPhase = 3;
 constexpr int kForced[kPhases] = {kBom, -1, kSecond, kThird}, kChosen[] = {kLeft, kRight, kBom, kEnd};
 constexpr int kChoices = 4, kEndChoice = 3, kCopies = 2, kDraws = 5;
 constexpr int kAxes[3] = {1, 2, 0};
-constexpr int kRuns = 0, kEnded = 1, kFull = 2;
+constexpr int kRuns = 0, kEnded = 1, kFull = 2, kInvalid = 3;
 constexpr int kPointFrequencies = 5, kPointWidth = 96, kPointFeatures = 3 * (2 * kPointFrequencies + 1) + 7;
 constexpr float kRmsEpsilon = 1e-6f;
 
@@ -221,7 +221,7 @@ class FaceStep {
   public:
     FaceStep(const FaceDecoder& d, const FaceTables& tables, const FaceShown& shown, const FaceRows& rows,
              const FaceChoice& choice)
-        : d_(d), tables_(tables), shown_(shown), rows_(rows), choice_(choice), states_(rows.rows, d.width) {}
+        : d_(d), tables_(tables), shown_(shown), rows_(rows), choice_(choice), states_(rows.rows, d.width), invalid_(rows.rows) {}
 
     int run() {
         embed();
@@ -237,6 +237,9 @@ class FaceStep {
         choose_vertices();
         return 0;
     }
+
+    // A row whose logits are no numbers: its groups mean nothing.
+    bool is_invalid(int64_t row) const { return invalid_[row]; }
 
   private:
     // ---- what is shown: StepInput ----------------------------------------------------------------------------------
@@ -480,10 +483,14 @@ class FaceStep {
                 for (int side = 0; side < 2 && choice_.refuse; side++)
                     if (!shown_.waiting[2 * slot + side]) mine[side] = -INFINITY;
             }
-            if (forced < 0) drawn_.prepare(choice_.sampling, mine, kChoices);
+            if (forced < 0) prepare(b, mine, kChoices);
             for (int64_t n = b * rows_.candidates; n < (b + 1) * rows_.candidates; n++)
                 rows_.groups[4 * n] = forced >= 0 ? forced : kChosen[drawn_.draw(rows_.uniform[kDraws * n])];
         }
+    }
+
+    void prepare(int64_t row, const float* logits, int64_t count) {
+        if (!drawn_.prepare(choice_.sampling, logits, count)) invalid_[row] = true;
     }
 
     float* logits_of(int64_t b) const { return rows_.logits + b * (kChoices + 3 * d_.bins); }
@@ -628,7 +635,7 @@ class FaceStep {
                 for (int v = 0; v < 3; v++) of_gate |= !first_vertex && vertex == seen(one.slot, v);
                 scores[j] = of_gate || one.refuses(vertex) ? -INFINITY : scores[j] * 0.125f;  // kPointer^-0.5
             }
-            drawn_.prepare(choice_.sampling, logits.data(), 1 + copies + earlier);
+            prepare(one.row, logits.data(), 1 + copies + earlier);
             std::vector<int64_t> anew;
             for (int64_t number : one.numbers) {
                 const int64_t choice = drawn_.draw(rows_.uniform[kDraws * number + 1]);
@@ -660,7 +667,7 @@ class FaceStep {
                 Writing& one = writing[w];
                 float* mine = logits.row(w);
                 weigh_in(one, k, mine);
-                drawn_.prepare(choice_.sampling, mine, d_.bins);
+                prepare(one.row, mine, d_.bins);
                 std::map<int64_t, std::vector<int64_t>> numbers;  // by value
                 for (int64_t number : one.numbers) {
                     const int64_t value = drawn_.draw(rows_.uniform[kDraws * number + 2 + k]);
@@ -733,9 +740,17 @@ class FaceStep {
     const FaceChoice& choice_;
     Matrix states_;
     Choice drawn_;
+    std::vector<char> invalid_;  // rows
 };
 
-// A slot's next group is settled: what follows from it, the surface aside.
+// Whether a group's numbers are indices into the tables.
+inline bool fits(const int32_t* group, int64_t bins) {
+    bool inside = group[0] >= 0 && group[0] < kKinds;
+    for (int axis = 0; axis < 3; axis++) inside &= group[1 + axis] >= 0 && group[1 + axis] < bins;
+    return inside;
+}
+
+// A slot's next group, which fits, is settled: what follows from it, the surface aside.
 inline void take(const FaceRun& run, const FaceTables& tables, int64_t bins, int64_t slot, const int32_t* group) {
     const int64_t kind = group[0], at = slot * tables.room + run.written[slot];
     run.lengths[slot]++;
@@ -759,7 +774,7 @@ template <typename T>
 int run_steps(const FaceDecoder& d, const FaceTables& tables, const FaceShown& shown, const FaceRun& run,
               const FaceChoice& choice) {
     const int64_t rows = run.rows, each = run.candidates, drawn = kDraws * each, width = drawn + (each > 1);
-    std::vector<int64_t> lengths(rows);
+    std::vector<int64_t> lengths(rows), slots(rows);
     std::vector<float> uniform(rows * drawn), choosing(rows);
     std::vector<int32_t> candidates(rows * each * 4), chosen(rows * 4);
     std::unique_ptr<bool[]> enough(new bool[rows]);
@@ -778,19 +793,35 @@ int run_steps(const FaceDecoder& d, const FaceTables& tables, const FaceShown& s
                               lengths.data(), run.before,   run.written,       run.wished, run.faces, enough.get(),
                               uniform.data(),
                               candidates.data(), run.hidden, run.logits};
-        if (FaceStep<T>(d, tables, shown, now, choice).run()) return 1;
+        FaceStep<T> made(d, tables, shown, now, choice);
+        if (made.run()) return 1;
+        // Rows without numbers end here, and leave the others as they are.
+        int64_t valid = 0;
+        for (int64_t b = 0; b < rows; b++) {
+            bool fit = !made.is_invalid(b);
+            for (int64_t n = b * each; n < (b + 1) * each; n++) fit &= fits(candidates.data() + 4 * n, d.bins);
+            if (!fit) {
+                run.endings[run.slots[b]] = kInvalid;
+                ended = true;
+                continue;
+            }
+            slots[valid] = run.slots[b], choosing[valid] = choosing[b];
+            std::copy_n(candidates.begin() + 4 * b * each, 4 * each, candidates.begin() + 4 * valid * each);
+            valid++;
+        }
+        if (!valid) return 0;
         const int32_t* groups = candidates.data();
         if (each > 1) {
             groups = chosen.data();
-            if (run.surfaces.choose(run.surfaces.batch, run.slots, rows, candidates.data(), each, choosing.data(),
+            if (run.surfaces.choose(run.surfaces.batch, slots.data(), valid, candidates.data(), each, choosing.data(),
                                     choice.end_cover, chosen.data()))
                 return 1;
         }
-        for (int64_t b = 0; b < rows; b++) {
-            take(run, tables, d.bins, run.slots[b], groups + 4 * b);
-            ended |= run.endings[run.slots[b]] != kRuns;
+        for (int64_t b = 0; b < valid; b++) {
+            take(run, tables, d.bins, slots[b], groups + 4 * b);
+            ended |= run.endings[slots[b]] != kRuns;
         }
-        if (run.surfaces.feed(run.surfaces.batch, run.slots, rows, groups)) return 1;
+        if (run.surfaces.feed(run.surfaces.batch, slots.data(), valid, groups)) return 1;
     }
     return 0;
 }

@@ -54,12 +54,12 @@ FACE_PREFILL(face_prefill_bfloat16, BFloat16)
 
 extern "C" void face_maps(const TrainMaps* maps) { train_maps(*maps); }
 
-// An id of each row of logits (rows, count), whose draws are uniform (rows).
+// An id of each row of logits (rows, count), whose draws are uniform (rows); -1 where none can be chosen.
 extern "C" void choose_ids(const Sampling* how, const float* logits, int64_t rows, int64_t count, const float* uniform,
                            int64_t* ids) {
     Choice choice;
     for (int64_t b = 0; b < rows; b++) {
-        choice.prepare(*how, logits + b * count, count);
-        ids[b] = choice.draw(uniform[b]);
+        const bool valid = choice.prepare(*how, logits + b * count, count);
+        ids[b] = valid ? choice.draw(uniform[b]) : -1;
     }
 }
