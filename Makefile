@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread for tests: two torch threads collapse when anything else runs on the machine's cores.
 ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-# What the tokenizer is built from: a change of it installs it again.
+# What the tokenizer is built from: a change of it installs it anew.
 METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.txt' -o -name '*.toml' -o -path 'meto/src/*' \) 2>/dev/null | grep -v -e __pycache__ -e egg-info)
 
 .DEFAULT_GOAL := help
