@@ -14,15 +14,15 @@ METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.installed  ## make .venv with everything that running needs
+setup: $(VENV)/.installed  ## make .venv with what is needed to run
 
 setup-dev: $(VENV)/.installed-dev  ## ... and what tests and linters need
 
-demo: setup  ## generate meshes from examples/ with the weights that ship, and a picture of them
+demo: setup  ## generate meshes from examples/ with the shipped weights, and draw them
 	$(BIN)/python infer.py ArAE-tiny --resume pretrained/ArAE-tiny --test_path examples --workspace workspace_demo
 	$(BIN)/python infer_dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --test_path examples/images --workspace workspace_demo/images
 
-evaluate: setup  ## measure the weights that ship on procedural shapes that no training has seen: workspace_evaluate/report.html
+evaluate: setup  ## measure the shipped weights on procedural shapes from an unseen seed: workspace_evaluate/report.html
 	$(BIN)/python evaluate.py ArAE-tiny shapes:100 --max_faces 200 --resume pretrained/ArAE-tiny --workspace workspace_evaluate \
 	  --json workspace_evaluate/figures.json --report workspace_evaluate/report.html --picture workspace_evaluate/grid.png
 
@@ -50,7 +50,7 @@ clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.created:
-	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and f"Python 3.10 or newer is needed, this is {v.major}.{v.minor}: make PYTHON=... setup")'
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or newer is needed, this is {v.major}.{v.minor}: make PYTHON=... setup")'
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 

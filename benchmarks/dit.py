@@ -9,10 +9,16 @@ are measured. One mesh is made of each object's picture (azimuth 35, elevation 2
 the object (mean of both directions' nearest distances; the object's longest side is 1.9) compared with that of the mesh
 that another object's picture gave. `ratio` is the first's mean over the second's; `wins` the share of objects to which
 the first is nearer; `points` the distance of the mesh that the ArAE makes of the object's own points: what the best
-latent would give. The last line is one JSON object.
+latent would give.
+
+Two baselines need no model. `sibling`: another object of the same kind, itself (of a procedural shape: a shape of the
+same family; in a folder: the mesh whose file name comes next), which is what recognising the kind alone would give.
+`box`: the object's own bounding box, which is what knowing its size alone would give. `wins_over_...` is the share of
+objects to which the mesh of their picture is nearer than that. The last line is one JSON object.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -66,12 +72,13 @@ def main() -> int:
     options = parser.parse_args()
     cli.use_threads(0)
     models = load_models(options)
-    objects = read_objects(options.data, options.limit, ARAE_FACES[options.preset])
+    objects, siblings = read_objects(options.data, options.limit, ARAE_FACES[options.preset])
     images = [render(mesh, 512, TEST_VIEW, edges=False) for mesh in objects]
     figures = {"name": "dit", "preset": options.preset, "data": options.data or "shapes", "objects": len(objects)}
     made = from_images(models, images)
     exact = from_points(models, objects)
     figures |= compare(made, exact, objects)
+    figures |= compare_baselines(made, objects, {"sibling": siblings, "box": [bounding_box(mesh) for mesh in objects]})
     figures |= time_sampling(models.sampler, images[0])
     if options.sheet:
         columns = zip(images, made, objects, exact, strict=True)
@@ -99,23 +106,50 @@ def load_models(options: argparse.Namespace) -> Models:
     return Models(LatentSampler(diffusion, sampling, device, clip), MeshGenerator(arae, tokenizer, device), config)
 
 
-def read_objects(folder: str | None, limit: int, most_faces: int) -> list[Mesh]:
-    """Objects with at most `most_faces` faces: an even choice of a folder's, or procedural shapes."""
-    kept: list[Mesh] = []
+def read_objects(folder: str | None, limit: int, most_faces: int) -> tuple[list[Mesh], list[Mesh]]:
+    """Objects with at most `most_faces` faces, and another object of the same kind for each.
+
+    Args:
+        folder: an even choice of its meshes, each with the one whose name comes next; None takes procedural shapes,
+            each with another of its family.
+        limit: most objects.
+
+    Raises:
+        ValueError: the folder holds fewer than two such meshes.
+    """
     if folder is None:
-        index = 0
-        while len(kept) < limit:
-            mesh = make_shape(SHAPES_SEED, index)[0]
-            index += 1
-            if len(mesh.faces) <= most_faces:
-                kept.append(normalize(mesh)[0])
-        return kept
+        return make_objects(limit, most_faces)
+    kept: list[Mesh] = []
     for path in list_inputs(folder):
         mesh = load(path)
         if not mesh.is_points and 0 < len((mesh := clean(mesh)).faces) <= most_faces:
             kept.append(normalize(mesh)[0])
+    if len(kept) < 2:
+        raise ValueError(f"{folder}: {len(kept)} meshes of at most {most_faces} faces; at least 2 are needed")
     chosen = np.unique(np.linspace(0, len(kept) - 1, min(limit, len(kept))).astype(int))
-    return [kept[k] for k in chosen]
+    return [kept[k] for k in chosen], [kept[k + 1 if k + 1 < len(kept) else k - 1] for k in chosen]
+
+
+def make_objects(count: int, most_faces: int) -> tuple[list[Mesh], list[Mesh]]:
+    """Procedural shapes with at most `most_faces` faces, and a sibling of each one's family from another seed."""
+    kept: list[Mesh] = []
+    siblings: list[Mesh] = []
+    index = 0
+    while len(kept) < count:
+        mesh, family = make_shape(SHAPES_SEED, index)
+        if len(mesh.faces) <= most_faces:
+            kept.append(normalize(mesh)[0])
+            siblings.append(normalize(make_shape(SHAPES_SEED + 1, index, [family])[0])[0])
+        index += 1
+    return kept, siblings
+
+
+def bounding_box(mesh: Mesh) -> Mesh:
+    """The axis-aligned box of a mesh, 12 faces."""
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    corners = np.array(list(itertools.product((0, 1), repeat=3)))  # corner k is at (k >> 2 & 1, k >> 1 & 1, k & 1)
+    quads = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+    return Mesh(low + corners * (high - low), np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]))
 
 
 def from_images(models: Models, images: list[np.ndarray]) -> list[Mesh]:
@@ -150,10 +184,7 @@ def generate(models: Models, first: int, count: int, points=None, latents=None) 
 def compare(made: list[Mesh], exact: list[Mesh], objects: list[Mesh]) -> dict[str, float]:
     """Distances to the object of the mesh from its own picture, from another's, and from its points."""
     others = made[len(made) // 2 :] + made[: len(made) // 2]
-    right, wrong, points = (
-        np.array([chamfer(mesh, true) if len(mesh.faces) else 1.0 for mesh, true in zip(meshes, objects, strict=True)])
-        for meshes in (made, others, exact)
-    )
+    right, wrong, points = (distances(meshes, objects) for meshes in (made, others, exact))
     return {
         "wins": float((right < wrong).mean()),
         "right_mean": float(right.mean()),
@@ -163,6 +194,25 @@ def compare(made: list[Mesh], exact: list[Mesh], objects: list[Mesh]) -> dict[st
         "points_mean": float(points.mean()),
         "ratio": float(right.mean() / wrong.mean()),
     }
+
+
+def compare_baselines(made: list[Mesh], objects: list[Mesh], baselines: dict[str, list[Mesh]]) -> dict[str, float]:
+    """For each baseline, by name: how often a picture's mesh is nearer to the object, and the baseline's distance."""
+    right = distances(made, objects)
+    figures = {}
+    for name, meshes in baselines.items():
+        baseline = distances(meshes, objects)
+        figures |= {
+            f"wins_over_{name}": float((right < baseline).mean()),
+            f"{name}_mean": float(baseline.mean()),
+            f"{name}_median": float(np.median(baseline)),
+        }
+    return figures
+
+
+def distances(meshes: list[Mesh], objects: list[Mesh]) -> np.ndarray:
+    """(N,) Chamfer distance of each mesh to its object; 1 where there is no mesh."""
+    return np.array([chamfer(m, true) if len(m.faces) else 1.0 for m, true in zip(meshes, objects, strict=True)])
 
 
 def time_sampling(sampler: LatentSampler, image: np.ndarray) -> dict[str, float]:
