@@ -1,8 +1,8 @@
 """Meshes from images of the right object against meshes from another object's image, on held-out objects.
 
-    python benchmarks/dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --limit 64
+    python benchmarks/dit.py [DiT-tiny] [--resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny] [--limit 64]
     python ../shared/data/export.py /tmp/test_pack --split test_pack
-    python benchmarks/dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --data /tmp/test_pack
+    python benchmarks/dit.py --data /tmp/test_pack
 
 Without --data: procedural shapes of a seed that training does not use. Only meshes within the ArAE preset's face count
 are measured. One mesh is made of each object's picture (azimuth 35, elevation 22 degrees), and its Chamfer distance to
@@ -15,7 +15,6 @@ latent would give. The last line is one JSON object.
 import argparse
 import json
 import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,12 +24,13 @@ import torch
 sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.machine import finish, seconds
+from benchmarks.meshes import unseen_objects
 from core import cli
 from core.config import PRESETS, Config
-from core.data.mesh import Mesh, clean, list_inputs, load, normalize, sample_surface
+from core.data.mesh import Mesh, sample_surface
 from core.data.metrics import chamfer
 from core.data.render import contact_sheet, render, save_image
-from core.data.shapes import make_shape
 from core.data.views import TEST_VIEW
 from core.inference.generator import MeshGenerator
 from core.inference.images import LatentSampler
@@ -40,7 +40,6 @@ from core.tokens import Tokenizer
 from core.training.dit_task import clips_samples, load_diffusion
 from core.training.weights import load_weights
 
-SHAPES_SEED = 2**32  # training uses --seed, its test split --seed + 2^31
 BATCH = 16
 SHEET_ROWS = 12
 TIMED_STEPS = 100
@@ -55,9 +54,10 @@ class Models:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("preset", choices=[name for name in PRESETS if name.startswith("DiT")])
-    parser.add_argument("--resume", required=True, help="the ArAE's weights")
-    parser.add_argument("--resume2", required=True, help="the DiT's weights")
+    presets = [name for name in PRESETS if name.startswith("DiT")]
+    parser.add_argument("preset", nargs="?", default="DiT-tiny", choices=presets)
+    parser.add_argument("--resume", default="pretrained/ArAE-tiny", help="the ArAE's weights")
+    parser.add_argument("--resume2", default="pretrained/DiT-tiny", help="the DiT's weights")
     parser.add_argument("--data", help="folder of meshes that were not trained on (default: procedural shapes)")
     parser.add_argument("--limit", type=int, default=64, help="objects to measure on (default: 64)")
     parser.add_argument("--guidance_scale", type=float, help="instead of the preset's")
@@ -66,7 +66,7 @@ def main() -> int:
     options = parser.parse_args()
     cli.use_threads(0)
     models = load_models(options)
-    objects = read_objects(options.data, options.limit, ARAE_FACES[options.preset])
+    objects, _ = unseen_objects(options.data, options.limit, ARAE_FACES[options.preset])
     images = [render(mesh, 512, TEST_VIEW, edges=False) for mesh in objects]
     figures = {"name": "dit", "preset": options.preset, "data": options.data or "shapes", "objects": len(objects)}
     made = from_images(models, images)
@@ -78,8 +78,7 @@ def main() -> int:
         save_image(options.sheet, draw(list(columns)[:SHEET_ROWS]))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures))
-    return 0
+    return finish(figures)
 
 
 ARAE_FACES = {name: PRESETS[name.replace("DiT", "ArAE")][1].data.max_face_length for name in PRESETS if "DiT" in name}
@@ -97,25 +96,6 @@ def load_models(options: argparse.Namespace) -> Models:
     clip = clips_samples(sampling, load_diffusion(diffusion, options.resume2))
     device = torch.device("cpu")
     return Models(LatentSampler(diffusion, sampling, device, clip), MeshGenerator(arae, tokenizer, device), config)
-
-
-def read_objects(folder: str | None, limit: int, most_faces: int) -> list[Mesh]:
-    """Objects with at most `most_faces` faces: an even choice of a folder's, or procedural shapes."""
-    kept: list[Mesh] = []
-    if folder is None:
-        index = 0
-        while len(kept) < limit:
-            mesh = make_shape(SHAPES_SEED, index)[0]
-            index += 1
-            if len(mesh.faces) <= most_faces:
-                kept.append(normalize(mesh)[0])
-        return kept
-    for path in list_inputs(folder):
-        mesh = load(path)
-        if not mesh.is_points and 0 < len((mesh := clean(mesh)).faces) <= most_faces:
-            kept.append(normalize(mesh)[0])
-    chosen = np.unique(np.linspace(0, len(kept) - 1, min(limit, len(kept))).astype(int))
-    return [kept[k] for k in chosen]
 
 
 def from_images(models: Models, images: list[np.ndarray]) -> list[Mesh]:
@@ -169,9 +149,7 @@ def time_sampling(sampler: LatentSampler, image: np.ndarray) -> dict[str, float]
     """Seconds of 100 guided DDIM steps for one image."""
     timed = LatentSampler(sampler.model, replace(sampler.config, num_inference_steps=TIMED_STEPS), sampler.device)
     timed.sample([image], [0])
-    started = time.perf_counter()
-    timed.sample([image], [0])
-    return {"seconds_100_steps": time.perf_counter() - started, "threads": torch.get_num_threads()}
+    return {"seconds_100_steps": seconds(lambda: timed.sample([image], [0])), "threads": torch.get_num_threads()}
 
 
 def draw(rows: list[tuple[np.ndarray, Mesh, Mesh, Mesh]]) -> np.ndarray:
