@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # One thread for tests: two torch threads collapse when anything else runs on the machine's cores.
 ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
+# `make bench` runs these, one after the other; it says which others there are.
+BENCHMARKS := meto estimate train data generate heldout dit decoders
+
 # What the tokenizer is built from: a change of it installs it anew.
 METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.txt' -o -name '*.toml' -o -path 'meto/src/*' \) 2>/dev/null | grep -v -e __pycache__ -e egg-info)
 
@@ -38,8 +41,8 @@ format: setup-dev  ## format the code and sort the imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup-dev  ## run the benchmarks of speed, each of which prints what it measured against
-	for name in meto train data; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+bench: setup-dev  ## run the benchmarks that take minutes on a CPU (BENCHMARKS="meto train": those alone); by hand: gpu (needs a GPU), search (hours), full_size_step (13 GiB)
+	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 fuzz:  ## a million random inputs to the tokenizer, under AddressSanitizer and UBSan (minutes)
 	mkdir -p build

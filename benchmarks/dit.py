@@ -1,8 +1,8 @@
 """Meshes from images of the right object against meshes from another object's image, on held-out objects.
 
-    python benchmarks/dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --limit 64
+    python benchmarks/dit.py [DiT-tiny] [--resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny] [--limit 64]
     python ../shared/data/export.py /tmp/test_pack --split test_pack
-    python benchmarks/dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --data /tmp/test_pack
+    python benchmarks/dit.py --data /tmp/test_pack
 
 Without --data: procedural shapes of a seed that training does not use. Only meshes within the ArAE preset's face count
 are measured. One mesh is made of each object's picture (azimuth 35, elevation 22 degrees), and its Chamfer distance to
@@ -21,7 +21,6 @@ import argparse
 import itertools
 import json
 import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +30,8 @@ import torch
 sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.machine import finish, seconds
+from benchmarks.meshes import UNSEEN_SEED
 from core import cli
 from core.config import PRESETS, Config
 from core.data.mesh import Mesh, clean, list_inputs, load, normalize, sample_surface
@@ -46,7 +47,6 @@ from core.tokens import Tokenizer
 from core.training.dit_task import clips_samples, load_diffusion
 from core.training.weights import load_weights
 
-SHAPES_SEED = 2**32  # training uses --seed, its test split --seed + 2^31
 BATCH = 16
 SHEET_ROWS = 12
 TIMED_STEPS = 100
@@ -61,9 +61,10 @@ class Models:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("preset", choices=[name for name in PRESETS if name.startswith("DiT")])
-    parser.add_argument("--resume", required=True, help="the ArAE's weights")
-    parser.add_argument("--resume2", required=True, help="the DiT's weights")
+    presets = [name for name in PRESETS if name.startswith("DiT")]
+    parser.add_argument("preset", nargs="?", default="DiT-tiny", choices=presets)
+    parser.add_argument("--resume", default="pretrained/ArAE-tiny", help="the ArAE's weights")
+    parser.add_argument("--resume2", default="pretrained/DiT-tiny", help="the DiT's weights")
     parser.add_argument("--data", help="folder of meshes that were not trained on (default: procedural shapes)")
     parser.add_argument("--limit", type=int, default=64, help="objects to measure on (default: 64)")
     parser.add_argument("--guidance_scale", type=float, help="instead of the preset's")
@@ -85,8 +86,7 @@ def main() -> int:
         save_image(options.sheet, draw(list(columns)[:SHEET_ROWS]))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures))
-    return 0
+    return finish(figures)
 
 
 ARAE_FACES = {name: PRESETS[name.replace("DiT", "ArAE")][1].data.max_face_length for name in PRESETS if "DiT" in name}
@@ -136,10 +136,10 @@ def make_objects(count: int, most_faces: int) -> tuple[list[Mesh], list[Mesh]]:
     siblings: list[Mesh] = []
     index = 0
     while len(kept) < count:
-        mesh, family = make_shape(SHAPES_SEED, index)
+        mesh, family = make_shape(UNSEEN_SEED, index)
         if len(mesh.faces) <= most_faces:
             kept.append(normalize(mesh)[0])
-            siblings.append(normalize(make_shape(SHAPES_SEED + 1, index, [family])[0])[0])
+            siblings.append(normalize(make_shape(UNSEEN_SEED + 1, index, [family])[0])[0])
         index += 1
     return kept, siblings
 
@@ -219,9 +219,7 @@ def time_sampling(sampler: LatentSampler, image: np.ndarray) -> dict[str, float]
     """Seconds of 100 guided DDIM steps for one image."""
     timed = LatentSampler(sampler.model, replace(sampler.config, num_inference_steps=TIMED_STEPS), sampler.device)
     timed.sample([image], [0])
-    started = time.perf_counter()
-    timed.sample([image], [0])
-    return {"seconds_100_steps": time.perf_counter() - started, "threads": torch.get_num_threads()}
+    return {"seconds_100_steps": seconds(lambda: timed.sample([image], [0])), "threads": torch.get_num_threads()}
 
 
 def draw(rows: list[tuple[np.ndarray, Mesh, Mesh, Mesh]]) -> np.ndarray:
