@@ -17,7 +17,7 @@ from core.data.mesh import Mesh, normalize
 from core.data.sources import PackedMeshes, ShapesSource
 from core.model.arae import ArAE
 from core.tokens import Tokenizer
-from core.training.optim import take_step
+from core.training.optim import step_optimizers
 
 SHARED = Path(__file__).resolve().parents[2] / "shared/data/lowpoly_cc0"
 MAX_FACES = 160
@@ -78,7 +78,7 @@ def train_step(
         loss = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    take_step(optimizers, max(position, 1e-4), warmup_ratio)
+    step_optimizers(optimizers, max(position, 1e-4), warmup_ratio)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from core.data.shapes import make_shape
 from core.data.sources import PackedMeshes
 from core.inference.generator import MeshGenerator
 from core.model.arae import ArAE
-from core.training.tasks import ArAETask
+from core.training.arae_task import ArAETask
 from core.training.trainer import Trainer
 from core.training.weights import load_weights
 

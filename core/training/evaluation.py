@@ -21,23 +21,23 @@ PICTURE_SIZE = 320  # pixels
 BUDGET_FACTOR, BUDGET_SPARE = 1.25, 32
 
 
-class Made(NamedTuple):
-    """A mesh, finished as inference does it, and whether its tokens ended by themselves."""
+class GeneratedMesh(NamedTuple):
+    """A mesh, finished as inference does it, and whether its token sequence ended with EOS."""
 
     mesh: Mesh
     finished: bool
 
 
 def true_meshes(batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
-    """The meshes that the batch's tokens say."""
+    """The meshes that the batch's tokens encode."""
     return [_mesh(ids, tokenizer) for ids in batch.ids[:, 1:].cpu().numpy()]
 
 
 def argmax_meshes(output: ArAEOutput, batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
-    """Meshes of the likeliest tokens, each with the true ones before it: what one forward pass shows.
+    """Meshes of the likeliest tokens, each predicted from the true ones before it, by one forward pass.
 
-    A token is chosen among those that the grammar lets take the true one's place whatever follows: a coordinate for a
-    coordinate, a turn for a turn. So the tokens say a whole mesh.
+    Each token is chosen among those that the grammar allows in the true one's place whatever follows: a coordinate
+    for a coordinate, a turn for a turn. So the tokens encode a complete mesh.
 
     Args:
         output: of the batch; the face decoder's with `predict`.
@@ -69,7 +69,7 @@ def is_coordinate(tokenizer: Tokenizer, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[Made]:
+def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[GeneratedMesh]:
     """Meshes generated greedily from the batch's conditions, in float32."""
     longest = int((batch.ids != PAD).sum(1).max())
     budget = min(int(BUDGET_FACTOR * longest) + BUDGET_SPARE, model.config.decoder.max_seq_length + 1)
@@ -77,15 +77,15 @@ def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[Ma
     with torch.autocast(batch.ids.device.type, enabled=False):
         condition = model.condition(model.encode(batch.points, batch.latents, batch.images), batch.num_faces)
         seeds, config = list(range(len(batch))), SamplingConfig(generate_mode="greedy")
-        made = generate(model.mesh_decoder, condition, tokenizer, budget, config, seeds)
-    return [Made(_mesh(each.ids, tokenizer), each.finished) for each in made]
+        sequences = generate(model.mesh_decoder, condition, tokenizer, budget, config, seeds)
+    return [GeneratedMesh(_mesh(sequence.ids, tokenizer), sequence.finished) for sequence in sequences]
 
 
-def compare(made: Sequence[Made], truth: Sequence[Mesh]) -> dict[str, tuple[float, float]]:
+def compare(generated: Sequence[GeneratedMesh], truth: Sequence[Mesh]) -> dict[str, tuple[float, float]]:
     """(sum, count) of: share of meshes that ended, their faces over the true number, and the Chamfer distance."""
-    pairs = [(each.mesh, mesh) for each, mesh in zip(made, truth, strict=True) if len(each.mesh.faces)]
+    pairs = [(result.mesh, mesh) for result, mesh in zip(generated, truth, strict=True) if len(result.mesh.faces)]
     return {
-        "generated_finished": (sum(each.finished for each in made), len(made)),
+        "generated_finished": (sum(result.finished for result in generated), len(generated)),
         "generated_faces_ratio": (sum(len(a.faces) / len(b.faces) for a, b in pairs), len(pairs)),
         "generated_chamfer": (sum(chamfer(a, b) for a, b in pairs), len(pairs)),
     }

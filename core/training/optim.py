@@ -53,8 +53,8 @@ def build_optimizer(model: nn.Module, lr: float, weight_decay: float, but: Seque
     return AdamW([g for g in groups if g["params"]], lr=lr, betas=BETAS, fused=fused)
 
 
-def take_step(optimizers: Sequence[tuple[Any, float]], position: float, warmup_ratio: float) -> None:
-    """Step all optimizers at the rate of `position`, each by its highest, and forget the gradients."""
+def step_optimizers(optimizers: Sequence[tuple[Any, float]], position: float, warmup_ratio: float) -> None:
+    """Step all optimizers at the learning rate of `position`, scaled from the highest of each; clear the gradients."""
     for optimizer, highest in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(position, highest, warmup_ratio)

@@ -9,6 +9,9 @@ NOT_NEGATIVE = (
     *("eval_every", "save_every", "save_minutes", "threads", "seed", "explosion"),
 )
 
+# Options that have a new name: the old one still works on the command line, and is in the config.json of older runs.
+RENAMED = {"allow_misfit": "ignore_memory_check"}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -56,7 +59,7 @@ class TrainConfig:
     """Keep a moving average of the weights, so much of it at each step (0.999, say): it is evaluated. 0: off."""
     explosion: float = 4.0
     """Stop where the loss exceeds so many times its moving average, and 1 more; 0: never."""
-    allow_misfit: bool = False
+    ignore_memory_check: bool = False
     """Start although the estimate says that the memory will not do."""
     seed: int = 0
     """Of the weights, the data and the dropout."""
