@@ -36,13 +36,12 @@ OPTIONS = {
 class FourMeshes(ArAETask):
     """The same four meshes in training and test, without augmentation."""
 
-    def build_data(self):
+    def build_datasets(self):
         points, longest = self.config.point_encoder.point_num, self.config.decoder.max_seq_length
         sizes = {"point_num": points, "max_seq_length": longest}
-        self.train_set = self.test_set = MeshDataset(
-            four_meshes(self.data.max_face_length), self.tokenizer, self.data, train=False, **sizes
-        )
-        self.sampler = None
+        meshes = four_meshes(self.data.max_face_length)
+        dataset = MeshDataset(meshes, self.tokenizer, self.data, train=False, **sizes)
+        return dataset, dataset
 
 
 def four_meshes(most_faces):

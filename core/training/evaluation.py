@@ -45,20 +45,21 @@ def argmax_meshes(output: ArAEOutput, batch: Batch, tokenizer: Tokenizer) -> lis
     if output.groups is not None:
         assert output.groups.predicted is not None
         assert batch.steps is not None
-        parts = output.groups.predicted.cpu().split(batch.steps.lengths.tolist())
+        parts = torch.split(output.groups.predicted.cpu(), batch.steps.lengths.tolist())
         return [_mesh(to_ids(part.numpy()), tokenizer) for part in parts]
     assert output.logits is not None
     lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
     kind = torch.as_tensor(interchangeable(tokenizer), device=output.logits.device)  # (vocab,)
     logits = output.logits.masked_fill(kind[output.labels].unsqueeze(1) != kind, -torch.inf)
-    return [_mesh(ids.cpu().numpy(), tokenizer) for ids in logits.argmax(-1).split(lengths)]
+    return [_mesh(ids.cpu().numpy(), tokenizer) for ids in torch.split(logits.argmax(-1), lengths)]
 
 
 def interchangeable(tokenizer: Tokenizer) -> np.ndarray:
     """(vocab,) a number for each id, the same for ids that lead the grammar from any state to the same one."""
     grammar = tokenizer.grammar
     moves = np.concatenate([grammar.next_state.reshape(-1, grammar.num_classes), grammar.open_change[None]])
-    return np.unique(moves, axis=1, return_inverse=True)[1].reshape(-1)[grammar.token_class]
+    classes: np.ndarray = np.unique(moves, axis=1, return_inverse=True)[1].reshape(-1)[grammar.token_class]
+    return classes
 
 
 def is_coordinate(tokenizer: Tokenizer, device: torch.device) -> Tensor:
