@@ -84,7 +84,7 @@ class LossGuard:
 
 
 class MemoryGuard:
-    """Refuses, before the model is made, what the memory will not do: it would swap, or be killed hours from now."""
+    """Refuses a run that would not fit the memory, before its model is made: it would swap, or be killed later."""
 
     def __init__(self, config: TrainConfig, device: torch.device, world: int, sharded: bool):
         self.config, self.device, self.world, self.sharded = config, device, world, sharded
@@ -101,8 +101,8 @@ class MemoryGuard:
             return
         text = f"training takes about {estimate.describe(need)}; each process has {free / estimate.GIB:.1f} GiB here"
         if not self.config.ignore_memory_check:
-            raise ValueError(f"{text}. {self._what_would_fit(task, free)}--ignore_memory_check goes on all the same")
-        logger.warning("%s; going on all the same (--ignore_memory_check)", text)
+            raise ValueError(f"{text}. {self._what_would_fit(task, free)}--ignore_memory_check starts anyway")
+        logger.warning("%s; starting anyway (--ignore_memory_check)", text)
 
     def _what_would_fit(self, task: TrainingTask[Any], free: float) -> str:
         """The options nearest to those given that fit, as the beginning of a sentence."""

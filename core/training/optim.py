@@ -30,17 +30,17 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[tuple[Optimi
     if not matrices:
         raise ValueError("--optimizer muon: every matrix of the decoder is frozen")
     muon = Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay, momentum=BETAS[1])
-    rest = build_optimizer(model, config.lr, config.weight_decay, but=matrices)
+    rest = build_optimizer(model, config.lr, config.weight_decay, exclude=matrices)
     return [(muon, config.muon_lr), (rest, config.lr)]
 
 
-def build_optimizer(model: nn.Module, lr: float, weight_decay: float, but: Sequence[Tensor] = ()) -> AdamW:
-    """AdamW over the trainable parameters, but for some.
+def build_optimizer(model: nn.Module, lr: float, weight_decay: float, exclude: Sequence[Tensor] = ()) -> AdamW:
+    """AdamW over the trainable parameters, those of `exclude` left out.
 
     Matrices and tables decay; biases, norms and other vectors do not: pulling a norm's gain towards zero regularises
     nothing, and at the published 0.01 x lr the difference to decaying everything is far below the noise of a run.
     """
-    others = {id(p) for p in but}
+    others = {id(p) for p in exclude}
     trainable = [p for p in model.parameters() if p.requires_grad and id(p) not in others]
     if not trainable:
         raise ValueError("every parameter of the model is frozen: there is nothing to train")

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from core.training import log
+from core.training.bar import Bar
 from core.training.learner import StepResult
 from core.training.log import Sums
 from core.training.options import TrainConfig
@@ -50,7 +51,7 @@ class Progress:
         self.window = log.Window()
         self.last_means: dict[str, float] = {}
         self.step_started = time.monotonic()
-        self.bar = log.Bar(console, self.is_main, name)
+        self.bar = Bar(console, self.is_main, name)
         self.trackers = log.Trackers(accelerator, workspace, position.step, config.use_wandb)
         self.metrics = log.MetricsFile(workspace, position.step) if self.is_main else None
 

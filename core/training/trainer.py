@@ -81,7 +81,7 @@ class Trainer:
             ValueError: the loss is not finite, or a checkpoint could not be written.
         """
         if self.budget.is_spent(self.position):
-            logger.info("this run is finished: raise --num_epochs, --max_steps or --max_minutes to go on with it")
+            logger.info("this run is finished: raise --num_epochs, --max_steps or --max_minutes to continue it")
         with self.checkpointer, self.progress, StopSignal() as stop:
             if self.evaluator.overdue and self.evaluator.run(self.position):
                 self._save(is_best=True)
