@@ -96,7 +96,7 @@ class MetricsFile:
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except json.JSONDecodeError:  # the last line of a killed process
         return float("inf")
 
@@ -153,7 +153,7 @@ def free_memory(device: torch.device) -> float:
         return float(torch.cuda.mem_get_info(device)[0])
     import psutil
 
-    return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return float(psutil.virtual_memory().available) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def duration(seconds: float) -> str:
