@@ -18,7 +18,7 @@ from core.model.engine import Engine, Request
 from core.model.face_decoder import FaceDecoder
 from core.model.sampling import SamplingConfig
 from core.tokens import EOS, Tokenizer
-from core.training.optim import take_step
+from core.training.optim import step_optimizers
 from core.training.weights import load_weights
 
 SHIPPED = "ArAE-tiny"
@@ -132,5 +132,5 @@ def train_step(
         loss = loss_of(model, batch)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    take_step(optimizers, max(position, 1e-4), warmup_ratio)
+    step_optimizers(optimizers, max(position, 1e-4), warmup_ratio)
     return loss.item()
