@@ -46,9 +46,9 @@ from core.data.prepare.run import prepare
 from core.data.prepare.store import Store, features
 from core.data.render import render
 from core.data.shapes import make_shape
+from core.training.arae_task import ArAETask
 from core.training.optim import build_optimizers
 from core.training.steps import seed_all
-from core.training.tasks import ArAETask
 
 FACES = (400, 600)
 STEPS = 8  # of training in a round
