@@ -152,7 +152,7 @@ def test_generation_is_measured_and_drawn(decoder, monkeypatch):
     def as_they_are(_model, batch, tokenizer):
         seen.extend(batch.names)
         ends = [len(seen) > 4] * len(batch)
-        return list(map(evaluation.Made, evaluation.true_meshes(batch, tokenizer), ends))
+        return list(map(evaluation.GeneratedMesh, evaluation.true_meshes(batch, tokenizer), ends))
 
     with torch.no_grad():
         with monkeypatch.context() as patch:
