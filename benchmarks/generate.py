@@ -38,9 +38,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import generate_baseline, generate_face, generate_full
 from core import cli
+from core.generation import Engine, Request
+from core.generation.sampling import SamplingConfig
 from core.model.decoder import DecoderConfig, MeshDecoder
-from core.model.engine import Engine, Request
-from core.model.sampling import SamplingConfig
 from core.tokens import EOS, Tokenizer, TokenizerConfig
 
 COND, WIDTH, LAYERS, HEADS = 257, 256, 4, 4

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.random_weights import ENDLESS
+from core.generation import Engine, Request
+from core.generation.sampling import SamplingConfig
 from core.groups import StepConfig, batch_steps
 from core.model.decoder import DecoderConfig
-from core.model.engine import Engine, Request
 from core.model.face_decoder import FaceDecoder
-from core.model.sampling import SamplingConfig
 from core.tokens import BOS, EOS, Tokenizer
 
 POINTS = 1024

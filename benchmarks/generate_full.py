@@ -22,11 +22,11 @@ from torch import Tensor
 from benchmarks.random_weights import random_model
 from core import cli
 from core.config import ARAE
+from core.generation import Engine, Request
+from core.generation.linear import Projection
+from core.generation.sampling import SamplingConfig
+from core.generation.token_stepper import TokenStepper
 from core.model.arae import ArAE
-from core.model.engine import Engine, Request
-from core.model.engine.linear import Projection
-from core.model.engine.token_stepper import TokenStepper
-from core.model.sampling import SamplingConfig
 from core.tokens import Tokenizer
 from core.training.weights import build_loaded
 

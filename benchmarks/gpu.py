@@ -38,9 +38,9 @@ from core.data.dataset import MeshDataset
 from core.data.mesh import normalize, sample_surface
 from core.data.shapes import make_shape
 from core.data.sources import PackedMeshes
+from core.generation import Engine, Request
+from core.generation.sampling import SamplingConfig
 from core.model.arae import ArAE
-from core.model.engine import Engine, Request
-from core.model.sampling import SamplingConfig
 from core.tokens import Tokenizer
 from core.training import estimate
 from core.training.optim import build_optimizer

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from core.data.finish import finish_counting
 from core.data.mesh import Mesh
+from core.generation import Engine, FinishReason, Generated, Request, SamplingConfig
 from core.inference.options import UNKNOWN_FACE_COUNT, InferConfig, pick_dtype
 from core.inference.records import weights_digest
 from core.model.arae import ArAE
-from core.model.engine import Ending, Engine, Generated, Request
-from core.model.sampling import SamplingConfig
 from core.tokens import LiveDecoder, Tokenizer
 
 OnFaces = Callable[["Job", np.ndarray], None]
@@ -58,7 +57,7 @@ class Result(NamedTuple):
 
     mesh: Mesh
     ids: np.ndarray
-    ending: Ending
+    ending: FinishReason
     removed: dict[str, int]
     holes: int | None
     seconds: float
@@ -232,7 +231,7 @@ class MeshGenerator:
 
     def _result(self, made: Generated, config: InferConfig, seconds: float) -> Result:
         mesh, removed, holes = finish_counting(Mesh(*self.tokenizer.decode(made.ids)), config.finish)
-        return Result(mesh, made.ids, made.ending, removed, holes, seconds)
+        return Result(mesh, made.ids, made.finish_reason, removed, holes, seconds)
 
 
 class _Watch:

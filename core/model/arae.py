@@ -243,11 +243,11 @@ class ArAE(nn.Module):
         loss = self.config.point_encoder.kl_weight * loss_kl
         logits = groups = None
         if isinstance(self.mesh_decoder, FaceDecoder):
-            told = self.decoded_points(encoded)
-            if points is not None and told is not None:
-                loss = loss + self.config.points_weight * cloud_distance(told, points)
-            if told is not None and (points is None or self._hides_points()):
-                points, steps = told.detach(), None
+            reconstructed = self.decoded_points(encoded)
+            if points is not None and reconstructed is not None:
+                loss = loss + self.config.points_weight * cloud_distance(reconstructed, points)
+            if reconstructed is not None and (points is None or self._hides_points()):
+                points, steps = reconstructed.detach(), None
             steps = self.mesh_decoder.make_steps(ids, points) if steps is None else steps
             groups = self.mesh_decoder(condition, steps, points, predict, num_faces)
             loss_ce = groups.nats / len(labels)

@@ -31,7 +31,7 @@ def with_gradients(function, tensors):
 
 
 def blocked(q, k, v):
-    return packed.packed_attention(q, k, v, LENGTHS, HEADS)
+    return packed.packed_attention(*(x.unflatten(-1, (HEADS, -1)) for x in (q, k, v)), LENGTHS)
 
 
 @pytest.mark.parametrize("kept", [packed.KEPT_PROBABILITIES, 0])
