@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,6 @@ from benchmarks.random_weights import random_model
 from core import cli
 from core.config import ARAE
 from core.generation import Engine, Request
-from core.generation.linear import Projection
 from core.generation.sampling import SamplingConfig
 from core.generation.token_stepper import TokenStepper
 from core.model.arae import ArAE
@@ -50,16 +50,18 @@ def against_memory() -> dict[str, float]:
     request = Request(condition, 0, 4 * (STEPS + 10))
     stepper.check(request)
     stepper.admit(0, request)
-    stepper.advance()
-    layers = stepper.layout.layers
-    projections = [p for layer in layers for p in (layer.qkv, layer.out, layer.fc1, layer.fc2)] + [stepper.layout.head]
-    weights = sum(p.outputs * p.inputs for p in projections) * 2
+    stepper.step()
+    layers = stepper.decoder.model.layers
+    linears: list[Any] = [stepper.decoder.lm_head]
+    for layer in layers:
+        linears += [layer.self_attn.qkv, layer.self_attn.out_proj, layer.fc1, layer.fc2]  # type: ignore[union-attr]
+    weights = sum(linear.out_features * linear.in_features for linear in linears) * 2
     times: dict[str, list[float]] = {"step": [], "products": [], "rate": []}
     buffer = torch.ones(2**28, dtype=torch.float32)  # a gigabyte
-    for _ in range(STEPS // stepper.steps_per_look):
+    for _ in range(STEPS // stepper.poll_interval):
         times["rate"].append(buffer.numel() * 4 / seconds(buffer.sum))
-        times["step"].append(seconds(stepper.advance) / stepper.steps_per_look)
-        times["products"].append(seconds(lambda: products(stepper, projections)))
+        times["step"].append(seconds(stepper.step) / stepper.poll_interval)
+        times["products"].append(seconds(lambda: products(stepper, linears)))
     length = int(stepper.cache.host_lengths[0])
     cached = 2 * len(layers) * length * condition.shape[1] * 2
     step, rate = statistics.median(times["step"]), statistics.median(times["rate"])
@@ -79,15 +81,15 @@ def against_memory() -> dict[str, float]:
     }
 
 
-def products(stepper: TokenStepper, projections: list[Projection]) -> None:
+def products(stepper: TokenStepper, linears: list[Any]) -> None:
     """A step's matrix products and nothing else: every weight, and the scores and means of attention, by torch."""
     cache = stepper.cache
-    inputs = {p.inputs: torch.ones(1, p.inputs, dtype=torch.bfloat16) for p in projections}
+    inputs = {each.in_features: torch.ones(1, each.in_features, dtype=torch.bfloat16) for each in linears}
     length = int(cache.host_lengths[0]) + 1
     query = torch.ones(cache.heads, cache.head_dim, 1, dtype=torch.bfloat16)
     shares = torch.ones(cache.heads, 1, length, dtype=torch.bfloat16)
-    for projection in projections:
-        projection(inputs[projection.inputs])
+    for linear in linears:
+        linear(inputs[linear.in_features])
     for keys, values in zip(cache.keys, cache.values, strict=True):
         torch.bmm(keys[:, :length], query)
         torch.bmm(shares, values[:, :length])
@@ -151,7 +153,7 @@ def last_faces(engine: Engine, condition: Tensor, budget: int) -> int:
     stepper.cache.filled(0, count)
     stepper.written[0] = stepper.host_written[0] = count
     before = faces_of(engine, stepper.ids(0)[count:])
-    while not stepper.advance():
+    while not stepper.step():
         pass
     return faces_of(engine, stepper.ids(0)[count:]) - before
 

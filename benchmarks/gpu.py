@@ -183,9 +183,9 @@ def generation(preset: str, device: torch.device, rate: float, quick: bool) -> d
         for slot, request in enumerate(requests(model, config, slots, 400 if quick else 4000)):
             stepper.admit(slot, request)
         for _ in range(begin):
-            stepper.advance()
+            stepper.step()
         before = int(stepper.cache.host_lengths[0])
-        times = [seconds(device, stepper.advance) for _ in range(looks)]
+        times = [seconds(device, stepper.step) for _ in range(looks)]
         steps = (int(stepper.cache.host_lengths[0]) - before) / looks
         step = statistics.median(times) / steps
         layers = config.model.decoder.num_layers

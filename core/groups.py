@@ -85,7 +85,12 @@ def map_steps(function: Callable[..., Any], *steps: Steps) -> Steps:
 
 
 def mesh_steps(
-    ids: np.ndarray, points: np.ndarray | None, config: StepConfig, bins: int, wrong: np.ndarray | None = None
+    ids: np.ndarray,
+    points: np.ndarray | None,
+    config: StepConfig,
+    bins: int,
+    wrong: np.ndarray | None = None,
+    normals: np.ndarray | None = None,
 ) -> Steps:
     """The steps of one mesh.
 
@@ -93,6 +98,7 @@ def mesh_steps(
         ids: (T,) of LR_ABSCO, without BOS and EOS.
         points: (N, 3) of its surface, or None.
         wrong: (W, 3) vertices on the grid that are not to be learned where they are made.
+        normals: (N, 3) of the points; None: they are estimated from them.
     """
     groups = to_groups(np.asarray(ids) - ID_OFFSET)
     cloud = np.zeros((0, 3), np.float32) if points is None else points
@@ -103,7 +109,8 @@ def mesh_steps(
     learned = np.ones(len(groups), bool)
     if wrong is not None and len(wrong):
         learned[_first_steps(groups[:-1, 1:], wrong, bins)] = False
-    return Steps(groups, observed, estimate_normals(cloud)[None], first_use, np.array([len(groups)]), learned)
+    normals = estimate_normals(cloud) if normals is None else normals
+    return Steps(groups, observed, normals[None], first_use, np.array([len(groups)]), learned)
 
 
 def _first_steps(vertices: np.ndarray, wanted: np.ndarray, bins: int) -> np.ndarray:
@@ -123,11 +130,21 @@ def join_steps(steps: Sequence[Steps]) -> Steps:
     return map_steps(lambda *parts: torch.from_numpy(np.concatenate(parts)), *steps)
 
 
-def batch_steps(ids: Tensor, points: Tensor | None, config: StepConfig, bins: int) -> Steps:
-    """The steps of padded sequences (B, T) [BOS, ids, EOS, PAD ...], on their device."""
+def batch_steps(
+    ids: Tensor, points: Tensor | None, config: StepConfig, bins: int, normals: Tensor | None = None
+) -> Steps:
+    """The steps of padded sequences (B, T) [BOS, ids, EOS, PAD ...], on their device.
+
+    Args:
+        points, normals: (B, P, 3) each, or None: see `mesh_steps`.
+    """
     rows = ids.cpu().numpy()
-    clouds = [None] * len(rows) if points is None else list(points.detach().float().cpu().numpy())
+    clouds, known = (
+        [None] * len(rows) if x is None else list(x.detach().float().cpu().numpy()) for x in (points, normals)
+    )
     meshes = [row[1 : 1 + int((row[1:] >= ID_OFFSET).sum())] for row in rows]
     with ThreadPoolExecutor(MOST_THREADS) as pool:  # meto works without the interpreter's lock
-        each = list(pool.map(lambda mesh, cloud: mesh_steps(mesh, cloud, config, bins), meshes, clouds))
+        each = list(
+            pool.map(lambda ids, cloud, n: mesh_steps(ids, cloud, config, bins, normals=n), meshes, clouds, known)
+        )
     return join_steps(each).to(ids.device)

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import core.inference.run as run_module
 import infer
 from core import cli
 from core.config import PRESETS
 from core.data.mesh import Mesh, load, save
-from core.inference.inputs import unique_names
 from core.inference.records import read_records
 from core.model.arae import ArAE
 from core.tokens import Tokenizer
@@ -107,6 +107,41 @@ def test_bad_files_are_reported_and_skipped(folder, weights, tmp_path, monkeypat
     errors = {record.name: record.error for record in read_records(tmp_path / "out") if record.error}
     assert set(errors) == {"text", "empty", "truncated", "nan", "flat", "objects"}
     assert "nan.obj" in errors["nan"]
+
+
+def test_files_that_are_none_and_meshes_without_numbers_cost_themselves(folder, weights, tmp_path, monkeypatch, capsys):
+    os.mkfifo(folder / "pipe.obj")
+    os.symlink("/dev/zero", folder / "device.xyz")
+    os.symlink(folder, folder / "loop")
+    np.save(folder / "denormal.npy", np.random.default_rng(0).random((50, 3)) * 1e-320)
+    with (folder / "promises.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**11, 3)})
+    read_input = run_module.read_input
+
+    def read(file, point_num, seed):
+        if file.name == "solid":
+            raise MemoryError
+        source = read_input(file, point_num, seed)
+        return source._replace(points=source.points * np.nan) if file.name == "scan" else source
+
+    monkeypatch.setattr(run_module, "read_input", read)
+    out = tmp_path / "out"
+    words = ["--resume", weights, "--test_path", folder, "--workspace", out, "--test_max_seq_length", BUDGET]
+    assert run(monkeypatch, PRESET, *words, "--test_num_face", 50, "--no_sheet", "--test_repeat", 2) == 1
+    text = capsys.readouterr().out
+    assert "7 inputs, 2 meshes" in text
+    assert "7 failed" in text  # two meshes of the scan, and five files
+    errors = {record.name: record.error for record in read_records(out) if record.error}
+    assert errors.keys() == {"scan", "solid", "pipe", "device", "denormal", "promises"}
+    for name, reason in (
+        ("scan", "the model gave no numbers"),
+        ("solid", "MemoryError"),
+        ("pipe", "a pipe, not a file"),
+        ("device", "a device, not a file"),
+        ("denormal", "its longest side is 9."),
+        ("promises", "cannot be read as a point cloud"),
+    ):
+        assert reason in errors[name]
 
 
 def test_generation_from_tokens_or_a_partial_mesh(folder, weights, tmp_path, monkeypatch):
@@ -274,11 +309,3 @@ def test_bad_options_give_one_line(words, complaint, folder, weights, tmp_path, 
 def test_an_unknown_preset_is_named(monkeypatch, capsys):
     assert run(monkeypatch, "ArAE-huge") == 1
     assert "error: unknown preset 'ArAE-huge': it is one of ArAE, " in capsys.readouterr().err
-
-
-def test_names_of_results_never_coincide(tmp_path):
-    paths = [tmp_path / name for name in ("a.obj", "a.ply", "b.obj", "sub/b.obj", "c.obj")]
-    names = unique_names(paths)
-    assert len(set(names)) == len(names)
-    assert names[4] == "c"
-    assert names[0] == "a_obj"

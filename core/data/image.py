@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.mesh import check_file
+
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -26,15 +28,17 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         ValueError: naming the file: not readable as a picture, or too small.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
+    check_file(path)
     try:
         with Image.open(path) as file:
             upright = ImageOps.exif_transpose(file)
             has_alpha = "A" in upright.getbands() or "transparency" in upright.info
             pixels = np.array(upright.convert("RGBA" if has_alpha else "RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not readable as a picture ({str(error).splitlines()[0]})") from error
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path}: not readable as a picture ({reason})") from error
     if min(pixels.shape[:2]) < SMALLEST:
         raise ValueError(f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; at least {SMALLEST} a side are needed")
     return pixels

@@ -3,7 +3,11 @@
 A point cloud is a `Mesh` whose `faces` is empty, so everything that takes an input takes both.
 """
 
+import logging
 import os
+import stat
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +18,12 @@ from meto.mesh import clean_mesh, read_mesh
 MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf", ".dae", ".3mf")
 POINT_SUFFIXES = (".xyz", ".npy")  # besides .ply and .obj without faces
 MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one
+# Longest sides that a mesh may have, and how far from the origin it may lie: its results are written as float32, whose
+# numbers end at 1e-38 and 3e38.
+SMALLEST, LARGEST = 1e-30, 1e30
+KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
+
+log = logging.getLogger(__name__)
 
 
 class Mesh(NamedTuple):
@@ -51,42 +61,80 @@ class Placement(NamedTuple):
 
 
 def list_inputs(path: str | Path, suffixes: tuple[str, ...] = MESH_SUFFIXES + POINT_SUFFIXES) -> list[Path]:
-    """`path` itself if it is a file, else every file below that folder with one of `suffixes`, sorted.
+    """`path` itself if it is a file, else all below that folder with one of `suffixes`, sorted.
 
-    Hidden files and folders are passed over. Raises ValueError where nothing is there or nothing fits.
+    Hidden files and folders are passed over; a folder that can be reached by several links is listed once. What is no
+    regular file is listed as well, so that it is reported: `check_file` refuses it. Raises ValueError where nothing is
+    there or nothing fits.
     """
     path = Path(path)
-    if path.is_file():
+    if path.exists() and not path.is_dir():
+        check_file(path)
         if path.suffix.lower() not in suffixes:
             raise ValueError(f"{path}: unknown kind of file {path.suffix!r}; expected one of {' '.join(suffixes)}")
         return [path]
     if not path.is_dir():
         raise ValueError(f"{path}: no such file or folder")
     found = []
-    for folder, subfolders, names in os.walk(path, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    for folder, names in _folders(path):
         found += [Path(folder, n) for n in names if n[0] != "." and os.path.splitext(n)[1].lower() in suffixes]
     if not found:
         raise ValueError(f"{path}: no file in this folder has one of the suffixes {' '.join(suffixes)}")
     return sorted(found)
 
 
+def _folders(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below `path` that is not hidden, once, and the names in it; links are followed last."""
+    seen: set[tuple[int, int]] = set()
+    roots = deque([str(path)])
+    while roots:
+        for folder, subfolders, names in os.walk(roots.popleft(), onerror=_tell_unreadable):
+            state = os.stat(folder)
+            if (state.st_dev, state.st_ino) in seen:
+                subfolders.clear()
+                continue
+            seen.add((state.st_dev, state.st_ino))
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            inside = [os.path.join(folder, name) for name in subfolders]
+            roots += [place for place in inside if os.path.islink(place)]
+            yield folder, names
+
+
+def _tell_unreadable(error: OSError) -> None:
+    log.warning("%s: left out: %s", error.filename, error.strerror)
+
+
+def check_file(path: str | Path) -> None:
+    """Raise ValueError, naming it, for what is no regular file: a pipe would be waited for, a device read for ever."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        is_link = os.path.islink(path)
+        raise ValueError(f"{path}: {'a link to nothing' if is_link else 'no such file'} ({error.strerror})") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else KINDS.get(stat.S_IFMT(mode), "something else")
+        raise ValueError(f"{path}: {kind}, not a file")
+
+
 def load(path: str | Path) -> Mesh:
     """Read a mesh (scene transforms applied, every instance its own copy) or a point cloud, as float64.
 
-    Raises ValueError naming the file: unreadable, neither faces nor points, NaN or infinite vertices, zero extent.
+    Raises ValueError naming the file: no regular file, unreadable, more than memory holds, neither faces nor points,
+    NaN or infinite vertices, no extent or one that nothing can be computed with.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    check_file(path)
     if suffix not in MESH_SUFFIXES + POINT_SUFFIXES:
         raise ValueError(f"{path}: unknown kind of file {suffix!r}")
-    if suffix in POINT_SUFFIXES:
-        mesh = Mesh(_read_points(path), np.zeros((0, 3), np.int32))
-    else:
-        mesh = Mesh(*read_mesh(path))
-    check(mesh, str(path))
+    try:
+        if suffix in POINT_SUFFIXES:
+            mesh = Mesh(_read_points(path), np.zeros((0, 3), np.int32))
+        else:
+            mesh = Mesh(*read_mesh(path))
+        check(mesh, str(path))
+    except MemoryError as error:
+        raise ValueError(f"{path}: takes more memory than there is ({error})") from error
     return mesh
 
 
@@ -101,21 +149,23 @@ def check(mesh: Mesh, name: str = "mesh") -> None:
     if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
         raise ValueError(f"{name}: a face uses vertex {faces.max()} (or {faces.min()}) of {len(vertices)}")
     used = vertices[np.unique(faces)] if len(faces) else vertices
-    extent = float(np.max(used.max(axis=0) - used.min(axis=0)))
-    if not 0 < extent < np.inf:
-        raise ValueError(f"{name}: its longest side is {extent}; nothing can be seen of it")
+    try:
+        _box(used)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _read_points(path: Path) -> np.ndarray:
     """(N, 3) float64 of .xyz (text) or .npy ((N, 3 or more) numbers); further columns are ignored."""
     try:
         if path.suffix.lower() == ".npy":
-            points = np.load(path, allow_pickle=False)
+            # Mapped: a header that promises more than the file holds is refused before memory is asked for.
+            points = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
             lines = [line for line in path.read_text(encoding="utf-8").replace(",", " ").splitlines() if line.strip()]
             lines = [line for line in lines if not line.lstrip().startswith("#")]
             points = np.loadtxt(lines, ndmin=2) if lines else np.zeros((0, 3))
-    except (OSError, ValueError, EOFError) as error:  # UnicodeDecodeError is a ValueError
+    except (OSError, ValueError, EOFError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
         raise ValueError(f"{path}: cannot be read as a point cloud ({type(error).__name__}: {error})") from error
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind not in "fiu":
@@ -185,7 +235,7 @@ def clean(mesh: Mesh) -> Mesh:
 def normalize(mesh: Mesh, bound: float = 0.95) -> tuple[Mesh, Placement]:
     """Centre of the bounding box to the origin, longest side to 2 * bound; float32, and the way back.
 
-    Raises ValueError for zero extent.
+    Raises ValueError for an extent that is zero, not finite, or too small or large to compute with.
     """
     center, half = _box(mesh.vertices)
     placement = Placement(center, bound / half)
@@ -193,12 +243,18 @@ def normalize(mesh: Mesh, bound: float = 0.95) -> tuple[Mesh, Placement]:
 
 
 def _box(vertices: np.ndarray) -> tuple[np.ndarray, float]:
-    """Bounding box: centre (3,) and half the longest side, float64."""
+    """Bounding box: centre (3,) and half the longest side, float64.
+
+    Raises ValueError for a box that cannot be scaled to a given size: what is computed with it would not be finite.
+    """
     low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
-    half = float((high - low).max()) / 2
-    if not half > 0:
-        raise ValueError(f"the mesh's longest side is {2 * half}; it cannot be normalised")
-    return (low + high) / 2, half
+    with np.errstate(over="ignore", invalid="ignore"):
+        side, farthest = float((high - low).max()), float(np.maximum(-low, high).max())
+    if not SMALLEST <= side <= LARGEST:
+        raise ValueError(f"its longest side is {side:g}; {SMALLEST:g} to {LARGEST:g} can be computed with")
+    if not farthest <= LARGEST:
+        raise ValueError(f"it reaches {farthest:g} from the origin; at most {LARGEST:g} can be computed with")
+    return (low + high) / 2, side / 2
 
 
 def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> np.ndarray:

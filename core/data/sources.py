@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from core.data.mesh import MESH_SUFFIXES, Mesh, clean, list_inputs, load, normalize
+from core.data.mesh import MESH_SUFFIXES, Mesh, check_file, clean, list_inputs, load, normalize
 from core.tokens import TokenizerConfig
 
 log = logging.getLogger(__name__)
@@ -157,6 +157,7 @@ def _read_file(file: Path) -> tuple[str, Mesh | str, Path]:
     """(hash of the bytes, mesh or why there is none, file)."""
     digest = ""
     try:
+        check_file(file)
         digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
         mesh = load(file)
         if mesh.is_points:

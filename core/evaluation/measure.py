@@ -34,7 +34,8 @@ class Reference:
 class Measured:
     """A sample's figures, distances and topology, and its mesh in the reference's frame.
 
-    mesh: None, and `figures` the worst, where there is none    unreadable: a file that is there and no mesh
+    mesh: None, and `figures` the worst, where there is none (with `count_failures`)
+    unreadable: a file that is there and no mesh
     apart: how far its bounding box lies from the reference's, as a share of the diagonal (centre, or longest side)
     decimated: figures of the reference decimated to as many faces
     """
@@ -113,6 +114,18 @@ def measure(
     return case
 
 
+def count_failures(cases: Sequence[Case]) -> None:
+    """Give each sample without a mesh a face-count error: that of the worst sample with one, and 1 more.
+
+    An error has no upper bound, so that no fixed figure, such as 1, would be the worst.
+    """
+    samples = [measured for case in cases for measured in case.samples]
+    errors = [measured.figures["face_count_error"] or 0.0 for measured in samples if measured.mesh is not None]
+    for measured in samples:
+        if measured.mesh is None:
+            measured.figures["face_count_error"] = max(errors, default=0.0) + 1
+
+
 def describe(mesh: Mesh, made: Surface, true: Mesh, surface: Surface) -> Figures:
     """Every figure of a mesh with its samples, beside the reference `true` with its own."""
     error = abs(len(mesh.faces) - len(true.faces)) / len(true.faces)
@@ -127,14 +140,14 @@ def _nearest(meshes: NearestMeshes, true: Mesh, surface: Surface) -> Neighbour:
 def _measure_sample(
     reference: Reference, true: Mesh, surface: Surface, sample: Sample, align: str
 ) -> tuple[Measured, Surface | None]:
-    worst: Figures = {**WORST, "face_count_error": 1.0}
+    worst = dict(WORST)  # its face-count error is worse than any result's: see `count_failures`
     if sample.path is None:
         return Measured(sample, None, worst, sample.failure or "no mesh"), None
     try:
         mesh, apart = _read_generated(sample.path, reference, align)
         made = Surface(mesh, surface.count, content_seed(true if same(mesh, true) else mesh))
-    except ValueError as error:
-        return Measured(sample, None, worst, str(error), unreadable=True), None
+    except (ValueError, MemoryError) as error:
+        return Measured(sample, None, worst, str(error) or type(error).__name__, unreadable=True), None
     figures = describe(mesh, made, true, surface)
     return Measured(sample, mesh, figures, apart=apart, decimated=_decimated(true, len(mesh.faces), surface)), made
 

@@ -1,8 +1,9 @@
 """The nearest training mesh: what a model would get that only remembers.
 
 Both meshes are centred with the longest side of their boxes 1. A training mesh is tried at every turn about the y axis
-that training gives it, and mirrored. Candidates come from distance fields on a coarse grid, on which right angles and
-mirrors are only permutations; the best of them by a quick Chamfer distance are measured like any other mesh.
+that training gives it, and mirrored. Distance fields on a coarse grid, on which right angles and mirrors are only
+permutations, choose candidates: meshes by their best pose, and some poses of each. (Of poses alone a few symmetrical
+meshes would fill all places.) The best of them by Chamfer distances of fewer points are measured like any other mesh.
 """
 
 from typing import NamedTuple
@@ -19,9 +20,9 @@ from core.evaluation.surface import Surface, content_seed
 
 GRID = 8  # cells along each axis
 FIELD_POINTS = 512
-QUICK_CANDIDATES, QUICK_POINTS = 64, 1024
-EXACT_CANDIDATES = 4
-MOST_MESHES = 20_000  # of a larger set, so many are drawn: their fields take 4 KB a turn
+# Meshes, poses of each, and points by which they are compared: of those chosen by their fields, then of the best.
+ROUNDS = ((200, 6, 512), (24, 4, 2048))
+EXACT_MESHES, EXACT_POSES = 8, 3
 
 # The eight poses that keep the axes: quarter turns about y, then x to -x or not. For row vectors.
 QUARTER = np.array([[0, 0, -1], [0, 1, 0], [1, 0, 0]], np.float32)
@@ -44,17 +45,15 @@ class NearestMeshes:
     Args:
         source: of the meshes.
         rotate_step: degrees, 90 or a divisor of it.
+        numbers: of the meshes to search; None: all. Each takes 2 KB a turn.
     """
 
-    def __init__(self, source: MeshSource, rotate_step: int = 90):
+    def __init__(self, source: MeshSource, rotate_step: int = 90, numbers: np.ndarray | None = None):
         from rich.progress import track
 
         self.source = source
         self.turns = np.arange(0, 90, rotate_step).tolist()
-        count = len(source)
-        self.chosen = np.arange(count)
-        if count > MOST_MESHES:
-            self.chosen = np.sort(np.random.default_rng(0).choice(count, MOST_MESHES, replace=False))
+        self.chosen = np.arange(len(source)) if numbers is None else numbers
         steps = track(self.chosen.tolist(), description="reading training meshes", transient=True)
         self.fields = np.stack([distance_field(self._turned(k, turn)) for k in steps for turn in self.turns])
         self.squares = np.einsum("nd,nd->n", self.fields, self.fields)
@@ -74,26 +73,42 @@ class NearestMeshes:
         # The distance of a posed mesh's field from the target's is that of its own field from the target's, posed back.
         targets = np.stack([target[PERMUTATIONS[k]] for k in range(len(POSES))])
         gaps = self.squares[None] - 2 * targets @ self.fields.T  # (8, n), less the target's own square
-        quick = np.argsort(gaps, axis=None)[:QUICK_CANDIDATES]
-        cloud = sample_surface(unit, QUICK_POINTS, np.random.default_rng(content_seed(unit)))
-        ranked = self._rank_quickly(cloud, quick)
+        values, candidates = gaps, np.arange(gaps.size)
+        for meshes, poses, points in ROUNDS:
+            candidates = self._best(values, candidates, meshes, poses)
+            cloud = sample_surface(unit, points, np.random.default_rng(content_seed(unit)))
+            values = self._distances(cloud, candidates)
         found = []
-        for flat in ranked[:EXACT_CANDIDATES]:
+        for flat in self._best(values, candidates, EXACT_MESHES, EXACT_POSES):
             index, posed = self._posed(int(flat))
             placed = Mesh(placement.invert(posed.vertices).astype(np.float32), posed.faces)
             made = Surface(placed, surface.count, content_seed(placed))
             found.append(Neighbour(placed, self.source.name(index), made, {"chamfer": chamfer(made, surface)}))
         return min(found, key=lambda neighbour: neighbour.figures["chamfer"] or 0.0)
 
-    def _rank_quickly(self, cloud: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    def _best(self, values: np.ndarray, flat: np.ndarray, meshes: int, poses: int) -> np.ndarray:
+        """Of places in the (8, n) table with a value each: the lowest `poses` of each of the `meshes` lowest meshes."""
+        flat = flat[np.argsort(values, axis=None, kind="stable")]
+        owner = flat % len(self.fields) // len(self.turns)
+        _, first = np.unique(owner, return_index=True)
+        among = np.isin(owner, owner[np.sort(first)[:meshes]])
+        flat, owner = flat[among], owner[among]
+        order = np.argsort(owner, kind="stable")
+        _, begins, counts = np.unique(owner[order], return_index=True, return_counts=True)
+        rank = np.empty(len(order), int)
+        rank[order] = np.arange(len(order)) - np.repeat(begins, counts)  # of each pose among its mesh's
+        return flat[rank < poses]
+
+    def _distances(self, cloud: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """(K,) Chamfer distances of candidates, by as many points, from a cloud."""
         from scipy.spatial import cKDTree
 
         tree = cKDTree(cloud)
         distances = []
         for flat in candidates.tolist():
-            points = sample_surface(self._posed(flat)[1], QUICK_POINTS, np.random.default_rng(flat))
+            points = sample_surface(self._posed(flat)[1], len(cloud), np.random.default_rng(flat))
             distances.append(chamfer_distance(tree.query(points)[0], cKDTree(points).query(cloud)[0]))
-        return candidates[np.argsort(distances, kind="stable")]
+        return np.array(distances)
 
     def _posed(self, flat: int) -> tuple[int, Mesh]:
         """A training mesh by its place in the (8, n) table of poses and fields: its number, and the mesh as it lies."""

@@ -33,7 +33,9 @@ class EvaluateConfig:
     systems that normalise."""
     train: tuple[str, ...] = ()
     """The meshes trained on, for the nearest of them: folders, prepared sets, shapes:N, a packed .npz, or none to leave
-    this baseline out. Not given: ../shared/data beside the repository if it is there, else shapes:2000."""
+    this baseline out. Not given: what the config.json of the weights says, if all of that is here."""
+    train_most: int = 0
+    """Search so many of the training meshes only, drawn at random; 0: all."""
     rotate_step: int = 30
     """Degrees by which the training meshes are turned about the y axis (and mirrored) in the search of the nearest; a
     divisor of 90, or 90."""
@@ -44,9 +46,9 @@ class EvaluateConfig:
     set_points: int = 2048
     """Points of each mesh for that: every mesh is compared with every other."""
     seed: int = 0
-    """Of the bootstrap's draws, and of shapes:N."""
+    """Of the bootstrap's draws, and of shapes:N (those of --train: of the training's seed, where that is known)."""
     resume: str = ""
-    """After a preset: the weights."""
+    """The weights: those that a preset is run with, else those that made GENERATED (not given: as runs.jsonl says)."""
     workspace: str = "workspace_evaluate"
     """After a preset: folder for the meshes that are generated."""
 
@@ -54,7 +56,7 @@ class EvaluateConfig:
         for name, least in (("points", 100), ("set_points", 100), ("first", 1), ("report_rows", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be {least} or more")
-        for name in ("max_faces", "limit", "seed"):
+        for name in ("max_faces", "limit", "seed", "train_most"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be 0 or more")
         if self.rotate_step < 1 or 90 % self.rotate_step:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from core.data.mesh import MESH_SUFFIXES, POINT_SUFFIXES, Mesh, list_inputs, load, save_bytes
-from core.evaluation.measure import Case, NoSurfaceError, Reference, measure, read_reference
+from core.evaluation.measure import Case, NoSurfaceError, Reference, count_failures, measure, read_reference
 from core.evaluation.nearest import NearestMeshes
 from core.evaluation.options import EvaluateConfig
 from core.evaluation.pairs import RESULTS, Results, Sample, pair_files, read_results
 from core.evaluation.sets import set_metrics
 from core.evaluation.summary import summarise, summarise_sets
 from core.evaluation.table import print_summary
-from core.evaluation.training import open_training
+from core.evaluation.trained_on import weights_of_results
+from core.evaluation.training import NotThereError, Training, open_training
 
 log = logging.getLogger(__name__)
 
@@ -87,13 +88,13 @@ class Evaluation:
 
         Raises ValueError where none is left.
         """
-        from core.inference.inputs import unique_names
+        from core.inference.names import unique_names
 
         config = self.config
         paths = list_inputs(config.reference, MESH_SUFFIXES + POINT_SUFFIXES)
         found: list[Reference] = []
         too_large = 0
-        for path, name in zip(paths, unique_names(paths), strict=True):
+        for path, name in zip(paths, unique_names(paths, config.reference), strict=True):
             reference = self._read_reference(path, name)
             if reference and config.max_faces and len(reference.mesh.faces) > config.max_faces:
                 too_large += 1
@@ -113,8 +114,8 @@ class Evaluation:
             return read_reference(path, name)
         except NoSurfaceError as error:  # nothing is wrong with the file
             self.notes.append(f"left out {error}")
-        except ValueError as error:
-            self.bad.append((path.name, str(error)))
+        except (ValueError, MemoryError) as error:
+            self.bad.append((path.name, str(error) or type(error).__name__))
         return None
 
     def _read_results(self, references: Sequence[Reference]) -> Results:
@@ -130,14 +131,14 @@ class Evaluation:
         from rich.progress import track
 
         config = self.config
-        training = open_training(config.train, config.seed)
-        nearest = None if training is None else NearestMeshes(training[0], config.rotate_step)
+        training = self._open_training()
+        nearest = training and NearestMeshes(training.source, config.rotate_step, training.numbers)
         for reference in track(references, description="measuring", transient=True):
             samples = self._samples(results, reference)
             try:
                 case = measure(reference, samples, config.points, config.align, nearest)
-            except ValueError as error:
-                self.bad.append((reference.path.name, str(error)))
+            except (ValueError, MemoryError) as error:
+                self.bad.append((reference.path.name, str(error) or type(error).__name__))
                 continue
             self.cases.append(case)
             self.bad += [(m.sample.path.name, m.failure) for m in case.samples if m.unreadable and m.sample.path]
@@ -146,7 +147,17 @@ class Evaluation:
         if self.silent:
             self.notes.append(f"{RESULTS} does not say how {self.silent} of the meshes ended: counted as not finished")
         self._tell_frames()
-        return "" if training is None else training[1]
+        count_failures(self.cases)
+        return training.told if training else ""
+
+    def _open_training(self) -> Training | None:
+        config, place = self.config, Path(self.config.generated)
+        weights = config.resume or weights_of_results(place)
+        try:
+            return open_training(config.train, weights, config.seed, config.train_most)
+        except NotThereError as error:
+            self.notes.append(f"nearest training mesh: left out: {error}")
+            return None
 
     def _samples(self, results: Results, reference: Reference) -> list[Sample]:
         samples = results.of(reference.name, reference.path) or [Sample(reference.name, failure="no result")]

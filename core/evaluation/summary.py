@@ -1,7 +1,8 @@
 """All figures to one object: what evaluate.py writes as JSON and shows as a table.
 
 Lengths are shares of the reference's bounding-box diagonal. Where nothing was generated, the worst counts: a distance
-of 1, an overlap and agreement of 0, a face count off by all faces; what is said of meshes is said of those there are.
+of 1, an overlap and agreement of 0, a face-count error above any result's. What is said of meshes is said of those
+there are.
 """
 
 from collections import Counter, defaultdict

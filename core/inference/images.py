@@ -13,6 +13,7 @@ from core.data.image import IMAGE_SUFFIXES, object_of, read_image, recenter
 from core.data.render import save_image
 from core.inference.generator import Job, MeshGenerator
 from core.inference.inputs import Input, InputFile, Task, content_number, read_input
+from core.inference.names import place_in
 from core.inference.options import InferConfig
 from core.inference.records import file_digest, flat_options, weights_digest
 from core.inference.run import ALONE, Run
@@ -107,6 +108,7 @@ class ImageRun(Run):
             raise ValueError("--keep best: a picture has no points to which the distance of a mesh could be measured")
         self.sampler = sampler
         super().__init__(generator, config, folder, seed, share, stop, tell)
+        self._places = {each.path.resolve() for each in self.all_files}
 
     def options(self) -> dict[str, Any]:
         sampler = self.sampler
@@ -126,9 +128,11 @@ class ImageRun(Run):
             image = recenter(object_of(read_image(file.path)))
         except ValueError as error:
             raise ValueError(str(error) if str(file.path) in str(error) else f"{file.path}: {error}") from error
-        shown = self.folder / f"{file.name}.jpg"
-        if shown.resolve() == file.path.resolve():
-            raise ValueError(f"{file.path}: lies where the picture shown to the model goes; take another --workspace")
+        shown = place_in(self.folder, f"{file.name}.jpg")
+        if shown.resolve() in self._places:
+            raise ValueError(
+                f"{shown}: an input lies where the picture shown to the model goes; take another --workspace"
+            )
         save_image(shown, image)
         return Input(file, content_number(image), image=image)
 

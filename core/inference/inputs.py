@@ -10,6 +10,7 @@ import numpy as np
 
 from core.data import mesh as meshes
 from core.data.mesh import Placement
+from core.inference.names import unique_names
 
 # Names of files that runs write, beside which inputs may lie.
 RESULT_NAME = re.compile(r"_pc\.obj$|_\d+_-?\d+f(_partial)?(_tokens\.npy|\.ply|\.obj)$|^sheet\.png$")
@@ -71,6 +72,8 @@ def read_input(file: InputFile, point_num: int, seed: int) -> Input:
         points = meshes.sample_surface(normalized, point_num, np.random.default_rng(seed))
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from error
+    except MemoryError as error:
+        raise ValueError(f"{file.path}: takes more memory than there is ({error})") from error
     return Input(file, content_number(points), placement, points)
 
 
@@ -100,13 +103,6 @@ def without_results(folder: Path, paths: Sequence[Path]) -> list[Path]:
     return kept
 
 
-def name_files(paths: Sequence[Path]) -> list[InputFile]:
-    return [InputFile(path, name) for path, name in zip(paths, unique_names(paths), strict=True)]
-
-
-def unique_names(paths: Sequence[Path]) -> list[str]:
-    """A name for the results of each path: its stem; with the suffix, then all folders, where those coincide."""
-    names = [path.stem for path in paths]
-    for full in (lambda path: path.name, lambda path: "_".join(path.parts)):
-        names = [full(p).replace(".", "_") if names.count(n) > 1 else n for n, p in zip(names, paths, strict=True)]
-    return names
+def name_files(paths: Sequence[Path], place: str | Path) -> list[InputFile]:
+    """The inputs found at a place, under names of their own."""
+    return [InputFile(path, name) for path, name in zip(paths, unique_names(paths, place), strict=True)]

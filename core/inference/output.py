@@ -13,6 +13,7 @@ from core.data import mesh as meshes
 from core.data.mesh import Mesh
 from core.inference.generator import Result
 from core.inference.inputs import InputFile, Task
+from core.inference.names import place_in
 from core.inference.prefix import read_ids
 from core.inference.records import Key, Ledger, Record
 
@@ -23,6 +24,11 @@ ENDINGS = {
     "tokens": ", cut by the token budget before its end",
     "stopped": ", stopped before its end; run again to go on with it",
 }
+
+
+INVALID = (
+    "the model gave no numbers to choose by (NaN, or infinite): its weights do not fit it, or --dtype is too coarse"
+)
 
 
 class Failure(NamedTuple):
@@ -71,7 +77,7 @@ class Output:
     def unfinished(self, task: Task) -> np.ndarray | None:
         """Ids (T,) that an interrupted run has left of this very result."""
         record = self.ledger.find(_key(task), task.source.file.digest)
-        path = self.folder / f"{task.stem}{PARTIAL}_tokens.npy"
+        path = place_in(self.folder, f"{task.stem}{PARTIAL}_tokens.npy")
         if record is None or not record.partial or not path.is_file():
             return None
         try:
@@ -102,6 +108,9 @@ class Output:
             distance: to the input, where it was measured.
             kept: off: the record alone, for another mesh is better.
         """
+        if result.ending == "invalid":
+            self.fail(task, INVALID)
+            return
         if partial and len(result.ids) == 0:
             return  # hardly begun
         if len(result.mesh.faces) == 0 and kept and not partial:
@@ -166,18 +175,18 @@ class Output:
         if len(result.ids):
             data = io.BytesIO()
             np.save(data, result.ids)
-            meshes.save_bytes(self.folder / f"{stem}_tokens.npy", data.getvalue())
+            meshes.save_bytes(place_in(self.folder, f"{stem}_tokens.npy"), data.getvalue())
         if len(result.mesh.faces) == 0:
             return None
         vertices = task.source.placement.invert(result.mesh.vertices)
-        meshes.save(self.folder / f"{stem}{self.mesh_suffix}", Mesh(vertices, result.mesh.faces))
+        meshes.save(place_in(self.folder, f"{stem}{self.mesh_suffix}"), Mesh(vertices, result.mesh.faces))
         return f"{stem}{self.mesh_suffix}"
 
     def _remove_files(self, task: Task, and_result: bool) -> None:
         """Remove what this result leaves out of date: its unfinished state, and a former result that is not kept."""
         for mark in (PARTIAL, "") if and_result else (PARTIAL,):
             for end in (self.mesh_suffix, "_tokens.npy"):
-                (self.folder / f"{task.stem}{mark}{end}").unlink(missing_ok=True)
+                place_in(self.folder, f"{task.stem}{mark}{end}").unlink(missing_ok=True)
 
 
 def _key(task: Task) -> Key:

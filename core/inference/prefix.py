@@ -64,12 +64,14 @@ def read_ids(path: str | Path) -> np.ndarray:
         ValueError: the file holds no such ids.
     """
     try:
-        ids = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        meshes.check_file(path)
+        ids = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
         raise ValueError(f"{FLAG} {path}: cannot be read ({error})") from error
     if not isinstance(ids, np.ndarray) or ids.ndim != 1 or ids.dtype.kind not in "iu":
         what = f"{ids.shape} of {ids.dtype}" if isinstance(ids, np.ndarray) else "several arrays"
         raise ValueError(f"{FLAG} {path}: (T,) integers are needed, this is {what}")
+    ids = np.array(ids)  # out of the file, which may be written anew
     ends = np.flatnonzero((ids == EOS) | (ids == PAD))
     return ids[: ends[0]] if len(ends) else ids
 

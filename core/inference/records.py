@@ -16,6 +16,8 @@ from typing import IO, Any, NamedTuple
 
 from torch import nn
 
+from core.data.mesh import check_file
+
 RESULTS, RUNS = "results.jsonl", "runs.jsonl"
 SAMPLED_VALUES = 256  # of each parameter, for the digest of weights
 
@@ -45,7 +47,8 @@ class Record:
     faces: int = 0
     tokens: int = 0
     ending: str | None = None
-    """eos: by itself; faces, tokens: at that budget; stopped: by Ctrl-C, SIGTERM or --time_limit."""
+    """eos: by itself; faces, tokens: at that budget; stopped: by Ctrl-C, SIGTERM or --time_limit. (A mesh at which the
+    model gave no numbers has an error instead.)"""
     finished: bool = False
     partial: bool = False
     """The run stopped before this mesh was done; the next run goes on with it."""
@@ -194,8 +197,10 @@ def file_digest(path: Path) -> str:
     """Digest of a file's bytes.
 
     Raises:
+        ValueError: it is no regular file.
         OSError: it cannot be read.
     """
+    check_file(path)
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

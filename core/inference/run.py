@@ -16,6 +16,7 @@ from core.data.mesh import Mesh
 from core.inference.best import distance_to_points
 from core.inference.generator import Job, MeshGenerator, OnFaces, Result
 from core.inference.inputs import Input, InputFile, Task, mixed_seed, name_files, read_input, stem_of, without_results
+from core.inference.names import place_in
 from core.inference.options import InferConfig
 from core.inference.output import Output
 from core.inference.prefix import Prefix
@@ -67,7 +68,8 @@ class Run:
         self.share, self.stop, self.print_line = share, stop or Stop(), tell
         self.show: Callable[[str], None] = lambda text: None  # what is being done, for a progress bar
         self.prefix = Prefix(config.test_resume_tokens, generator.tokenizer, generator.budget(config))
-        self.all_files = name_files(without_results(folder, meshes.list_inputs(config.test_path, self.suffixes)))
+        found = without_results(folder, meshes.list_inputs(config.test_path, self.suffixes))
+        self.all_files = name_files(found, config.test_path)
         self.files = share.of(self.all_files)
         folder.mkdir(parents=True, exist_ok=True)
         self.output = Output(Ledger(folder, self.options()), self.mesh_suffix, seed, self.tell)
@@ -76,6 +78,7 @@ class Run:
 
     def tell(self, line: str) -> None:
         """A line for the user, saying which process it is from where there are several."""
+        line = line.encode("utf-8", "backslashreplace").decode()  # of a file name in another encoding
         self.print_line(f"[process {self.share.rank}] {line}" if self.share.world > 1 else line)
 
     def options(self) -> dict[str, Any]:
@@ -134,8 +137,8 @@ class Run:
                 file = file._replace(digest=file_digest(file.path))
                 wanted = self._wanted(file)
                 source = self.read(file) if wanted else None
-            except (ValueError, OSError) as error:
-                self.output.fail_input(file, wanted, str(error))
+            except (ValueError, OSError, MemoryError) as error:
+                self.output.fail_input(file, wanted, str(error) or type(error).__name__)
                 continue
             if source is not None:
                 yield from (Task(source, num_faces, repeat) for repeat, num_faces in wanted)
@@ -149,7 +152,7 @@ class Run:
         source = read_input(file, self.generator.model.config.point_encoder.point_num, self.seed)
         assert source.points is not None
         cloud = Mesh(source.placement.invert(source.points), np.zeros((0, 3), np.int32))
-        meshes.save(self.folder / f"{file.name}_pc.obj", cloud)
+        meshes.save(place_in(self.folder, f"{file.name}_pc.obj"), cloud)
         return source
 
     def seed_of(self, task: Task) -> int:
@@ -208,7 +211,8 @@ class Run:
         group.sort(key=lambda pair: pair[0].repeat)
         first = group[0][0]
         assert first.source.points is not None
-        distances = [distance_to_points(result.mesh, first.source.points) for _, result in group]
+        points = first.source.points
+        distances = [np.inf if r.ending == "invalid" else distance_to_points(r.mesh, points) for _, r in group]
         best = int(np.argmin(distances))
         texts = ", ".join(f"{distance:.4g} ({k})" for k, distance in enumerate(distances))
         self.tell(f"{first.source.file.name}, {first.num_faces}f: distances to the input {texts}; {best} is kept")

@@ -79,7 +79,7 @@ def choose(sampling: structs.Sampling, temperature: float, logits: np.ndarray, u
 
 
 def known_priors(*values: int, out: list[int]) -> None:
-    """Compute the priors of known meshes, where `load()` gives a library; `values` and `out` are `KnownPriors`' fields."""
+    """Compute the priors of known meshes, where `load()` gives a library; the arguments are the struct's fields."""
     struct = structs.KnownPriors(*values, (structs.Pointer * 3)(*out))
     function("known_priors_of_steps")(ctypes.byref(struct))
 

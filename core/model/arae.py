@@ -13,7 +13,8 @@ from core.model.face_decoder import FaceDecoder, GroupLoss
 from core.model.face_input import fourier
 from core.model.image_encoder import encode_images, freeze, load_image_encoder
 from core.model.layers import LAYER_NORM_EPS
-from core.model.point_encoder import PointDecoder, PointEncoder, PointEncoderConfig, cloud_distance
+from core.model.point_decoder import DecodedPoints, PointDecoder, cloud_distance
+from core.model.point_encoder import PointEncoder, PointEncoderConfig
 from core.tokens import BOS, PAD
 
 FACE_COUNT_BOUNDS = (0, 1000, 2000, 4000, 8000)
@@ -243,12 +244,14 @@ class ArAE(nn.Module):
         loss = self.config.point_encoder.kl_weight * loss_kl
         logits = groups = None
         if isinstance(self.mesh_decoder, FaceDecoder):
-            reconstructed = self.decoded_points(encoded)
-            if points is not None and reconstructed is not None:
-                loss = loss + self.config.points_weight * cloud_distance(reconstructed, points)
-            if reconstructed is not None and (points is None or self._hides_points()):
-                points, steps = reconstructed.detach(), None
-            steps = self.mesh_decoder.make_steps(ids, points) if steps is None else steps
+            decoded = self.decoded_surface(encoded)
+            if points is not None and decoded is not None:
+                estimated = None if steps is None else steps.normals
+                loss = loss + self.config.points_weight * self._points_loss(decoded, points, estimated)
+            normals = None
+            if decoded is not None and (points is None or self._hides_points()):
+                points, normals, steps = decoded.points.detach(), decoded.normals, None
+            steps = self.mesh_decoder.make_steps(ids, points, normals) if steps is None else steps
             groups = self.mesh_decoder(condition, steps, points, predict, num_faces)
             loss_ce = groups.nats / len(labels)
         else:
@@ -257,8 +260,18 @@ class ArAE(nn.Module):
         return ArAEOutput(loss + loss_ce, loss_ce, loss_kl, labels, logits, groups)
 
     def decoded_points(self, encoded: Tensor | None) -> Tensor | None:
-        """(B, N, 3) points that the latent (B, L, D) tells; None for a decoder that does not look at points."""
+        """(B, N, 3) points that are decoded from the latent (B, L, D); None for a token decoder."""
+        decoded = self.decoded_surface(encoded)
+        return None if decoded is None else decoded.points
+
+    def decoded_surface(self, encoded: Tensor | None) -> DecodedPoints | None:
+        """`decoded_points` and, where the point decoder gives them, unit normals."""
         return self.point_decoder(encoded) if hasattr(self, "point_decoder") and encoded is not None else None
+
+    def _points_loss(self, decoded: DecodedPoints, points: Tensor, normals: Tensor | None) -> Tensor:
+        """Other points are compared at each training step; the same ones in evaluation."""
+        start = int(torch.randint(2**16, ())) if self.training else 0
+        return cloud_distance(decoded, points, normals, self.config.point_encoder.normals_weight, start)
 
     def _hides_points(self) -> bool:
         return self.training and float(torch.rand(())) < self.config.points_dropout

@@ -146,9 +146,9 @@ class FaceDecoder(nn.Module):
             assert isinstance(layer, FaceLayer)
             layer.after_attention = torch.compile(layer.after_attention, dynamic=True)  # type: ignore[method-assign]
 
-    def make_steps(self, ids: Tensor, points: Tensor | None) -> Steps:
+    def make_steps(self, ids: Tensor, points: Tensor | None, normals: Tensor | None = None) -> Steps:
         """The steps of padded sequences (B, T) [BOS, ids, EOS, PAD ...], if the loader has not made them."""
-        return batch_steps(ids, points, self.steps, self.bins)
+        return batch_steps(ids, points, self.steps, self.bins, normals)
 
     def forward(
         self,

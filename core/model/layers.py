@@ -119,6 +119,27 @@ class CrossAttentionBlock(nn.Module):
         return x + self.mlp(self.ln2(x))
 
 
+class SelfAttentionBlock(nn.Module):
+    """Pre-norm self-attention block among all positions; its MLP is half as wide as the cross-attention block's."""
+
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.ln1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.att = CrossAttention(dim, num_heads)
+        self.ln2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.mlp = GEGLUMLP(dim, expansion=2)
+        for last in (self.att.out_proj, self.mlp.net[-1]):
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, T, C) -> (B, T, C)."""
+        normed = self.ln1(x)
+        x = x + self.att(normed, normed)
+        return x + self.mlp(self.ln2(x))
+
+
 class PointEmbed(nn.Module):
     """Fourier features of a point (NeRF, arXiv 2003.08934, eq. 4, and the point itself), then a Linear layer."""
 

@@ -1,13 +1,12 @@
-"""Point cloud -> latent of a fixed size, by one cross-attention block from queries to the embedded points; and back."""
+"""Point cloud -> latent of a fixed size: cross-attention from queries to the embedded points, and what may follow."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.model.layers import LAYER_NORM_EPS, CrossAttentionBlock, PointEmbed
+from core.model.layers import LAYER_NORM_EPS, CrossAttentionBlock, PointEmbed, SelfAttentionBlock
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,21 @@ class PointEncoderConfig:
     """Queries: learned (embed), or points chosen by farthest-point sampling (downsample)."""
     kl_weight: float = 1e-8
     """Weight of the penalty 0.5 * sum(latent^2)."""
+    point_num_layers: int = 0
+    """Self-attention layers among the latent vectors after the cross-attention; 0: the published form."""
+    point_decoder_layers: int = 0
+    """Self-attention layers of the point decoder before each latent vector gives its points."""
+    point_decoder_normals: bool = False
+    """Decode a unit normal with each point."""
+    point_decoder_num: int = 0
+    """Points that the point decoder gives; 0: as many as point_num."""
+    normals_weight: float = 0.05
+    """Weight of 1 - |cos| between decoded normals and those of the nearest input points, beside the distance."""
 
     def __post_init__(self):
+        for name in ("point_num_layers", "point_decoder_layers", "point_decoder_num", "normals_weight"):
+            if not (value := getattr(self, name)) >= 0:
+                raise ValueError(f"--{name} {value}: must not be negative")
         if self.point_hidden_dim % self.point_num_heads:
             raise ValueError(
                 f"--point_hidden_dim {self.point_hidden_dim} is not divisible by "
@@ -60,6 +72,11 @@ def farthest_point_sample(points: Tensor, count: int, start: int = 0) -> Tensor:
     return chosen
 
 
+def self_attention_layers(count: int, dim: int, num_heads: int) -> nn.Sequential:
+    """`count` pre-norm layers that change nothing at first, so that weights trained without them start from there."""
+    return nn.Sequential(*(SelfAttentionBlock(dim, num_heads) for _ in range(count)))
+
+
 class PointEncoder(nn.Module):
     """The encoder of the auto-regressive auto-encoder (EdgeRunner, arXiv 2409.18114, section 3.2)."""
 
@@ -72,6 +89,8 @@ class PointEncoder(nn.Module):
         self.point_embed = PointEmbed(dim)
         self.ln = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.cross_att = CrossAttentionBlock(dim, config.point_num_heads)
+        if config.point_num_layers:
+            self.layers = self_attention_layers(config.point_num_layers, dim, config.point_num_heads)
         self.linear = nn.Linear(dim, config.point_latent_dim)
 
     def queries(self, points: Tensor) -> Tensor:
@@ -84,41 +103,5 @@ class PointEncoder(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """points (B, N, 3) in [-1, 1] -> latent (B, point_latent_size, point_latent_dim)."""
         context = self.ln(self.point_embed(points))
-        return self.linear(self.cross_att(self.queries(points), context))
-
-
-COMPARED_POINTS = 512  # of each cloud, at most, in the loss
-
-
-class PointDecoder(nn.Module):
-    """Latent -> points of the surface: what the face decoder looks at where there is a latent and no input (images).
-
-    Each latent vector gives its own few points, through an MLP that all share.
-    """
-
-    def __init__(self, config: PointEncoderConfig):
-        super().__init__()
-        dim = config.point_hidden_dim
-        self.point_num = config.point_num
-        each = -(-config.point_num // config.point_latent_size)
-        self.place = nn.Parameter(torch.randn(config.point_latent_size, dim) / dim**0.5)
-        self.fc1 = nn.Linear(config.point_latent_dim, dim)
-        self.fc2 = nn.Linear(dim, dim)
-        self.fc3 = nn.Linear(dim, 3 * each)
-
-    def forward(self, latent: Tensor) -> Tensor:
-        """latent (B, L, D) -> points (B, point_num, 3) in [-1, 1], float32."""
-        x = F.gelu(self.fc1(latent) + self.place)
-        x = self.fc3(F.gelu(self.fc2(x))).float().tanh()
-        return x.unflatten(-1, (-1, 3)).flatten(1, 2)[:, : self.point_num]
-
-
-def cloud_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Mean over a batch of the Chamfer distance (both ways' mean nearest distances, halved) of (B, N, 3) clouds."""
-    a, b = (x[:, :: -(-x.shape[1] // COMPARED_POINTS)].float() for x in (a, b))
-    with torch.no_grad():  # which point is nearest; only then how far it is, so that few distances have gradients
-        distances = torch.cdist(a, b)
-        of_b, of_a = distances.argmin(1), distances.argmin(2)
-    to_a = (b - a.gather(1, of_b.unsqueeze(-1).expand_as(b))).square().sum(-1)
-    to_b = (a - b.gather(1, of_a.unsqueeze(-1).expand_as(a))).square().sum(-1)
-    return ((to_a + 1e-9).sqrt().mean() + (to_b + 1e-9).sqrt().mean()) / 2
+        x = self.cross_att(self.queries(points), context)
+        return self.linear(self.layers(x) if self.config.point_num_layers else x)

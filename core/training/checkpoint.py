@@ -42,6 +42,7 @@ __all__ = [
     "read_state",
     "read_weights",
     "save_checkpoint",
+    "with_earlier_commits",
     "write_json",
     "write_weights",
 ]
@@ -228,6 +229,19 @@ def changed_options(checkpoint: Path, record: dict[str, Any]) -> list[str]:
     now = _flat(json.loads(json.dumps(record)))
     names = [name for name in {**before, **now} if name.startswith("options.") and before.get(name) != now.get(name)]
     return [f"{name.removeprefix('options.')} {before.get(name)} -> {now.get(name)}" for name in names]
+
+
+def with_earlier_commits(record: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+    """The record of a run that continues `checkpoint`: `earlier_commits` names the other code that trained it before.
+
+    Args:
+        record: with the `commit` of the code that runs now.
+        checkpoint: a folder whose config.json is such a record.
+    """
+    before = json.loads((checkpoint / CONFIG_NAME).read_text())
+    commits = dict.fromkeys([*before.get("earlier_commits", []), before.get("commit")])
+    others = [commit for commit in commits if commit != record["commit"]]
+    return {**record, "earlier_commits": others} if others else record
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

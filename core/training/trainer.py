@@ -122,6 +122,7 @@ class Trainer:
         start = checkpoint.latest_checkpoint(self.workspace)
         self._once_on_main(lambda: self._check_space(model, start))
         if start:
+            self.record = checkpoint.with_earlier_commits(self.record, start)
             checkpoint.load_weights(model, start, strict=True)
         elif hasattr(self.task, "load_start"):  # a task that reads --resume in its own way
             self.task.load_start(model)

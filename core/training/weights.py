@@ -91,15 +91,20 @@ def load_weights(model: nn.Module, path: str | Path, align: Align = "right", str
         strict: any difference is an error, and then nothing is copied.
 
     Raises:
-        ValueError: nothing readable at `path`; nothing in common with the model; or, if strict, any difference.
+        ValueError: nothing readable at `path`; nothing in common with the model; NaN or an infinite value; or, if
+            strict, any difference. Nothing is copied then.
     """
     source = {name.replace(*OLD_TOWER_PREFIX): values for name, values in read_weights(path).items()}
     report = LoadReport(str(path))
-    copies = _match(source, model.state_dict(), align, strict, report)
+    wanted = model.state_dict()
+    copies = _match(source, wanted, align, strict, report)
     if not copies:
         raise ValueError(f"{path}: no parameter in common with this model; it holds {_some(sorted(source))}")
     if strict and report.differs:
         raise ValueError(_not_its_weights(model, path, report))
+    for name, tensor in wanted.items():
+        if name in source:
+            _refuse_not_finite(path, name, source[name], tensor.dtype)
     with torch.no_grad():
         for target, values in copies:
             target.copy_(values)
@@ -124,7 +129,8 @@ def build_loaded(build: Callable[[], Model], path: str | Path, dtype: torch.dtyp
         dtype: of the model's weights.
 
     Raises:
-        ValueError: nothing readable at `path`, or any difference from what the model wants.
+        ValueError: nothing readable at `path`, any difference from what the model wants, or a value that is NaN or
+            infinite, in the file or in `dtype`.
     """
     with torch.device("meta"):
         model = build()
@@ -137,6 +143,7 @@ def build_loaded(build: Callable[[], Model], path: str | Path, dtype: torch.dtyp
         name = name.replace(*OLD_TOWER_PREFIX)
         found[name] = values.to("meta")
         if name in wanted and wanted[name].shape == values.shape:
+            _refuse_not_finite(path, name, values, dtype)
             _assign(model, name, values.to(dtype) if values.is_floating_point() else values)
             report.loaded += 1
     _match(found, wanted, "right", True, report)
@@ -144,6 +151,22 @@ def build_loaded(build: Callable[[], Model], path: str | Path, dtype: torch.dtyp
         raise ValueError(_not_its_weights(model, path, report))
     assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
     return model.eval().requires_grad_(False)
+
+
+def _refuse_not_finite(path: str | Path, name: str, values: Tensor, dtype: torch.dtype) -> None:
+    """One NaN among the weights is NaN in every logit.
+
+    Raises:
+        ValueError: naming the parameter.
+    """
+    if not values.is_floating_point() or values.numel() == 0:
+        return
+    low, high = values.aminmax()  # both are NaN if any value is; needs no second copy
+    if not (low.isfinite() and high.isfinite()):
+        count = int((~values.isfinite()).sum())
+        raise ValueError(f"{path}: {count} of {values.numel()} values of {name} are NaN or infinite")
+    if dtype.is_floating_point and not (low.to(dtype).isfinite() and high.to(dtype).isfinite()):
+        raise ValueError(f"{path}: values of {name} (to {max(-float(low), float(high)):.3g}) do not fit {dtype}")
 
 
 def _assign(model: nn.Module, name: str, values: Tensor) -> None:

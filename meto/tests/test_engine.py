@@ -2,13 +2,15 @@
 
 import pickle
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import meto
-from meto import Engine, Violation
+from meto import Engine, SurfaceBatch, Violation
+from meto.surface import estimate_normals, to_groups
 
 BACKENDS = ("LR_ABSCO", "LR", "CLERS")
 
@@ -267,20 +269,55 @@ def test_one_engine_for_many_threads(zoo):
             assert_equal(found, right)
 
 
-def test_other_threads_run_while_a_mesh_is_encoded():
-    n = 400
+def sheet(n):
+    """A flat grid of n x n vertices."""
     x, y = np.meshgrid(np.arange(n), np.arange(n))
     vertices = np.stack([x, y, 0 * x], axis=-1).reshape(-1, 3) / n
     a = (y * n + x)[:-1, :-1].ravel()
     faces = np.concatenate([np.stack([a, a + 1, a + n + 1], -1), np.stack([a, a + n + 1, a + n], -1)])
-    done = threading.Event()
-    worker = threading.Thread(target=lambda: [Engine().encode(vertices, faces), done.set()])
+    return vertices.astype(np.float32), faces.astype(np.int32)
+
+
+def long_calls():
+    """Calls that take tens of milliseconds, nearly all of them in native code."""
+    engine, (vertices, faces) = Engine(), sheet(400)
+    tokens = np.tile(engine.encode(*sheet(200))[0], 40)
+    groups = to_groups(Engine(64).encode(*sheet(40))[0])
+    cloud = np.random.default_rng(0).uniform(-1, 1, (20000, 3)).astype(np.float32)
+    return {
+        "encode": lambda: engine.encode(vertices, faces),
+        "decode": lambda: engine.decode(tokens),
+        "encode_batch": lambda: engine.encode_batch([vertices] * 2, [faces] * 2, threads=1),
+        "replay": lambda: SurfaceBatch(1, 64).replay(groups, cloud[:1000]),
+        "estimate_normals": lambda: estimate_normals(cloud),
+    }
+
+
+def share_of_the_longest_stop(call):
+    """The longest time that this thread stood still while another one was in `call`, over the time of the call."""
+    seconds, done = [], threading.Event()
+
+    def work():
+        begun = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - begun)
+        done.set()
+
+    worker = threading.Thread(target=work)
+    last, longest = time.perf_counter(), 0.0
     worker.start()
-    turns = 0
     while not done.is_set():
-        turns += 1
+        now = time.perf_counter()
+        last, longest = now, max(longest, now - last)
     worker.join()
-    assert turns > 0
+    return max(longest, time.perf_counter() - last) / seconds[0]
+
+
+@pytest.mark.parametrize("name", ["encode", "decode", "encode_batch", "replay", "estimate_normals"])
+def test_other_threads_run_while_native_code_does(name):
+    """Held, the interpreter's lock would stop this thread for most of each call."""
+    call = long_calls()[name]
+    assert np.median([share_of_the_longest_stop(call) for _ in range(5)]) < 0.5
 
 
 def test_scratch_memory_is_not_shared_with_a_finalizer(zoo):

@@ -1,5 +1,7 @@
 import hashlib
 import logging
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -86,6 +88,21 @@ def test_broken_files_cost_themselves_only(folder, tmp_path, caplog):
     assert set(reasons) == {"nan.obj", "empty.ply", "broken.glb", "points.obj", "line.obj"}
     assert all(name in reason for name, reason in reasons.items())
     assert "5 of 10 files" in caplog.text
+
+
+def test_a_pipe_a_device_and_a_loop_are_not_read(folder, tmp_path, caplog):
+    tmp_path = tmp_path / "few"
+    tmp_path.mkdir()
+    shutil.copy(next(iter(sorted(folder.glob("*.obj")))), tmp_path / "good.obj")
+    os.mkfifo(tmp_path / "pipe.obj")
+    os.symlink("/dev/zero", tmp_path / "device.stl")
+    os.symlink(tmp_path, tmp_path / "loop")
+    source = FolderSource(tmp_path)
+    assert len(source.train) + len(source.test) == 1
+    assert len(source.rejected) == 2
+    assert "2 of 3 files cannot be used" in caplog.text
+    assert "pipe.obj: a pipe, not a file" in caplog.text
+    assert "device.stl: a device, not a file" in caplog.text
 
 
 def test_folders_without_meshes(tmp_path):

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
@@ -103,6 +106,87 @@ def test_folders_are_listed_recursively_and_sorted(tmp_path):
         (tmp_path / name).touch()
     assert [p.relative_to(tmp_path).as_posix() for p in meshes.list_inputs(tmp_path)] == ["a/y.npy", "a/z.PLY", "b.obj"]
     assert meshes.list_inputs(tmp_path / "b.obj") == [tmp_path / "b.obj"]
+
+
+def bad_files(folder: Path) -> dict[str, str]:
+    """What is no regular file, or promises more than it holds, under names of meshes; and what is said of each."""
+    os.mkfifo(folder / "pipe.obj")
+    os.symlink("/dev/zero", folder / "device.ply")
+    os.symlink("nowhere.obj", folder / "dangling.obj")
+    header = {"descr": "<f8", "fortran_order": False}
+    for name, count in (("promises.npy", 10**11), ("overflows.npy", 10**30)):
+        with (folder / name).open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {**header, "shape": (count, 3)})
+    os.symlink(folder, folder / "loop")
+    return {
+        "pipe.obj": "a pipe, not a file",
+        "device.ply": "a device, not a file",
+        "dangling.obj": "a link to nothing",
+        "promises.npy": "cannot be read as a point cloud",
+        "overflows.npy": "cannot be read as a point cloud",
+    }
+
+
+def test_only_regular_files_that_hold_what_they_promise_are_read(tmp_path):
+    expected = bad_files(tmp_path)
+    assert [path.name for path in meshes.list_inputs(tmp_path)] == sorted(expected)
+    for name, reason in expected.items():
+        with pytest.raises(ValueError, match=name) as error:
+            load(tmp_path / name)
+        assert reason in str(error.value)
+    with pytest.raises(ValueError, match="a pipe"):
+        meshes.list_inputs(tmp_path / "pipe.obj")
+
+
+def test_a_folder_is_listed_once_whatever_links_to_it(tmp_path):
+    (tmp_path / "set" / "z").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    for name in ("set/x.obj", "set/z/y.obj", "elsewhere/deep/w.obj"):
+        (tmp_path / name).touch()
+    os.symlink(tmp_path / "set", tmp_path / "set" / "z" / "up")
+    os.symlink(tmp_path / "set" / "z", tmp_path / "set" / "a")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "set" / "link")
+    os.symlink(tmp_path / "set", tmp_path / "elsewhere" / "deep" / "back")
+    found = [path.relative_to(tmp_path / "set").as_posix() for path in meshes.list_inputs(tmp_path / "set")]
+    assert found == ["link/deep/w.obj", "x.obj", "z/y.obj"]
+
+
+def test_a_file_that_takes_more_memory_than_there_is_is_a_bad_file(tmp_path, box, monkeypatch):
+    save(tmp_path / "box.obj", box)
+
+    def exhausted(path):
+        raise MemoryError("cannot allocate 2 TiB")
+
+    monkeypatch.setattr(meshes, "read_mesh", exhausted)
+    with pytest.raises(ValueError, match="box.obj: takes more memory than there is"):
+        load(tmp_path / "box.obj")
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-320, 1e-305, 1e-31, 1e31, 1e308, np.inf, np.nan])
+@pytest.mark.parametrize("faces", [np.zeros((0, 3), np.int32), np.array([[0, 1, 2]], np.int32)], ids=["cloud", "mesh"])
+def test_an_extent_that_nothing_can_be_computed_with_is_refused(size, faces, tmp_path):
+    with np.errstate(invalid="ignore", over="ignore"):
+        mesh = Mesh(np.array([[-0.9, 0, 0], [0.9, 0.5, 0], [0, 0.2, 0.7]]) * size, faces)
+    for refuse in (normalize, meshes.check) if len(faces) == 0 else (normalize, meshes.check, meshes.clean):
+        with pytest.raises(ValueError):  # noqa: PT011
+            refuse(mesh)
+    if len(faces) == 0:
+        np.save(tmp_path / "cloud.npy", mesh.vertices)
+        with pytest.raises(ValueError, match="cloud.npy"):
+            load(tmp_path / "cloud.npy")
+
+
+@pytest.mark.parametrize("size", [1e-29, 1e29])
+def test_any_other_extent_goes_to_and_fro(size, ball):
+    far = Mesh(ball.vertices.astype(np.float64) * size + size, ball.faces)
+    unit, placement = normalize(meshes.clean(far))
+    assert np.abs(unit.vertices).max() == pytest.approx(0.95, rel=1e-5)
+    np.testing.assert_allclose(placement.invert(unit.vertices), far.vertices, atol=1e-6 * size)
+
+
+def test_far_away_is_refused():
+    with pytest.raises(ValueError, match="from the origin"):
+        normalize(Mesh(np.array([[-1e31, 0, 0], [-1e31 + 1e25, 0, 0]]), np.zeros((0, 3), np.int32)))
 
 
 @pytest.mark.parametrize("suffix", [".obj", ".ply", ".stl", ".off", ".glb"])

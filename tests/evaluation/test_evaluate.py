@@ -1,6 +1,7 @@
 """evaluate.py from the command line's words to figures, page and pictures."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_failures_count_against(folders, tmp_path, monkeypatch, capsys):
     assert found["samples_with_a_mesh"] == 2
     assert found["failures"] == {"cannot be read": 1, "no result": 1}
     rows = {row["name"]: row for row in found["meshes"]}
-    assert rows["c"]["chamfer"] == rows["d"]["chamfer"] == rows["d"]["face_count_error"] == 1
+    assert rows["c"]["chamfer"] == rows["d"]["chamfer"] == 1
     assert rows["d"]["f_score_1"] == 0
     assert found["chamfer_median"] == pytest.approx(0.5)  # of 0, 0, 1, 1
     assert found["metrics"]["generated"]["meshes"] == 2
@@ -108,6 +109,58 @@ def test_failures_count_against(folders, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "skipped" in out
     assert "counted as failures: 1 references: d" in out
+
+
+def test_a_failure_s_face_count_is_worse_than_any_result_s(folders, tmp_path, monkeypatch):
+    generated, references = folders
+    many = join(*(cube(center=(0, 0, 0.01 * k)) for k in range(4)))  # four times as many faces: off by 300 %
+    for name in ("a", "b"):
+        save(generated / f"{name}.ply", Mesh(many.vertices + OFFSET, many.faces))
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST)
+    errors = {row["name"]: row["face_count_error"] for row in found["meshes"]}
+    assert errors == {"a": 3, "b": 3, "c": 4, "d": 4}
+    assert found["face_count_error_median"] == 3.5
+    assert found["by_reference_faces"]["to 50"]["face_count_error"]["value"] == 3.5
+    for path in generated.glob("*.ply"):
+        path.write_bytes(b"no ply")
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST, code=1)
+    assert found["face_count_error_median"] == 1  # where there is no result at all
+
+
+def test_files_that_are_none_are_reported(folders, tmp_path, monkeypatch):
+    generated, references = folders
+    for name in ("a", "b"):
+        save(generated / f"{name}.ply", blocks()[name])
+    os.mkfifo(generated / "c.ply")
+    os.symlink("/dev/zero", references / "e.obj")
+    os.symlink(references, references / "loop")
+    np.save(references / "f.npy", np.zeros((0, 3)))
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST, code=1)
+    assert (found["references"], found["samples_with_a_mesh"]) == (4, 2)
+    assert {skipped["file"]: skipped["reason"].split(": ", 1)[1] for skipped in found["skipped"]} == {
+        "c.ply": "a pipe, not a file",
+        "e.obj": "a device, not a file",
+        "f.npy": "neither faces nor points",
+    }
+
+
+def test_the_nearest_training_mesh_is_left_out_where_nobody_knows_the_training(folders, tmp_path, monkeypatch, capsys):
+    generated, references = folders
+    for name, mesh in blocks().items():
+        save(generated / f"{name}.ply", mesh)
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST[:2])
+    assert found["better_than_nearest"] is None
+    assert "nearest" not in found["metrics"]
+    assert sum("nearest training mesh: left out" in line for line in capsys.readouterr().out.splitlines()) == 1
+    (tmp_path / "weights").mkdir()
+    options = {"data": {"data": [], "num_shapes": 5, "max_face_length": 999}, "train": {"seed": 2}}
+    (tmp_path / "weights" / "config.json").write_text(json.dumps({"options": options}))
+    command = {"fingerprint": "f", "command": f"infer.py ArAE --resume {tmp_path / 'weights'}", "options": {}}
+    (generated / "runs.jsonl").write_text(json.dumps(command) + "\n")
+    found = figures(monkeypatch, tmp_path, generated, references, *FAST[:2], "--train_most", 3)
+    assert found["better_than_nearest"] == 1
+    assert "5 meshes of shapes:5 (procedural, seed 2)" in (out := capsys.readouterr().out)
+    assert "3 of these 5, drawn at random" in out
 
 
 def test_interrupted_and_failed_records(folders, tmp_path, monkeypatch):

@@ -160,13 +160,15 @@ def test_every_mesh_is_well_formed(config):
 
 @pytest.mark.parametrize("candidates", [1, 5])
 def test_resuming_equals_going_on(candidates):
-    decoder, config = make(ends=False), SamplingConfig("sample", candidates=candidates)
+    decoder, config, resumptions = make(ends=False), SamplingConfig("sample", candidates=candidates), 0
     for request in requests(4):
         ((ids, _),) = run(decoder, [request], config).values()
         for cut in (10, 14, 30):
             if TOKENIZER.grammar.validate([*ids[:cut], EOS]) is None:
+                resumptions += 1
                 resumed = replace(request, prefix=np.array(ids[:cut]))
                 assert next(iter(run(decoder, [resumed], config).values()))[0] == ids
+    assert resumptions >= 4
 
 
 def test_prefixes_that_are_not_whole_are_refused():

@@ -13,10 +13,11 @@ from core.generation.native_face import NativeFaceBackend, sampling_struct
 from core.generation.sampling import SamplingConfig, sample
 from core.generation.torch_face import TorchFaceBackend
 from core.groups import batch_steps
+from core.model.coordinate_priors import CoordinatePriors, KnownPriors
 from core.model.face_head import AXES, CHOSEN, VertexDistribution
 from core.tokens import BOS, EOS
-from meto.surface import END, TURN_PHASE
-from tests.generation.test_face_decoder import BINS, GREEDY, SAMPLE, TOKENIZER, make, requests, run
+from meto.surface import END, RIGHT, TURN_PHASE
+from tests.generation.test_face_decoder import BINS, COND, DIM, GREEDY, SAMPLE, TOKENIZER, cloud, make, requests, run
 
 pytestmark = pytest.mark.skipif(kernels.load() is None, reason="no C++ compiler here")
 
@@ -194,3 +195,26 @@ def test_choices_are_those_of_sample(count, options):
         kernels.choose(how, config.temperature, logits.numpy(), uniform.numpy()),
         sample(logits, config, uniform).numpy(),
     )
+
+
+@pytest.mark.parametrize("points", [0, 37, 200])
+def test_priors_of_known_meshes_are_those_step_by_step(points):
+    decoder, bins = make(near_points=5), BINS
+    clouds = torch.from_numpy(np.stack([cloud(seed, points) for seed in range(2)]))
+    streams = [run(decoder, [request], SAMPLE)[request.key][0] for request in requests(2)]
+    rows = [torch.tensor([BOS, *ids[: len(ids) - _cut(ids)], EOS]) for ids in streams]
+    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    given = clouds if points else None
+    steps = batch_steps(ids, given, decoder.steps, bins)
+    with torch.no_grad():
+        hidden, number, row = decoder._through_layers(torch.zeros(2, COND, DIM), steps, given)
+        written = steps.groups[:, 0] != END
+        context = decoder._context(hidden, steps, clouds, number, row, written)
+    groups = steps.groups[written]
+    plain = CoordinatePriors(context.priors, context.history, groups[:, 0] == RIGHT)
+    known = KnownPriors(context.priors, context.history, groups[:, 0] == RIGHT, groups)
+    for k, axis in enumerate(AXES):
+        expected = plain.features(k, axis)
+        assert not points or expected.abs().amax((0, 2)).min() > 0  # every prior has something to compare
+        torch.testing.assert_close(known.features(k, axis), expected, rtol=1e-4, atol=1e-5)
+        plain.fix(axis, groups[:, 1 + axis].long())

@@ -1,6 +1,7 @@
 """Sources of every kind, and items as files."""
 
 import io
+import os
 import shutil
 import sys
 import tarfile
@@ -76,6 +77,46 @@ def test_tars_neither_leave_their_folder_nor_explode(tmp_path):
     assert [item.kind for item in items] == ["bad", "bad"]
     assert "200 times its size" in items[0].member
     assert not (tmp_path.parent / "out.obj").exists()
+
+
+def test_what_is_no_file_is_one_bad_item(folder, tmp_path):
+    """A pipe would be waited for, as a mesh, as an archive and in a list; a device read for ever."""
+    for name in ("pipe.obj", "pipe.zip", "pipe.tar.gz"):
+        os.mkfifo(folder / name)
+    os.symlink("/dev/zero", folder / "device.ply")
+    os.symlink(folder, folder / "b" / "loop")
+    (folder / "list.txt").write_text("pipe.obj\ndevice.ply\na.obj\n")
+    listing = list_source(str(folder), tmp_path)
+    bad = {item.name: item.member for item in listing.items if item.kind == "bad"}
+    assert bad == {
+        "pipe.obj": "a pipe, not a file",
+        "pipe.zip": "a pipe, not a file",
+        "pipe.tar.gz": "a pipe, not a file",
+        "device.ply": "a device, not a file",
+    }
+    assert [item.name for item in listing.items if item.kind != "bad"] == [".hidden.obj", "a.obj", "b/c.OBJ"]
+    listed = list_source(str(folder / "list.txt"), tmp_path)
+    assert {item.name: item.kind for item in listed.items} == {"pipe.obj": "bad", "device.ply": "bad", "a.obj": "file"}
+    with pytest.raises(ValueError, match="a pipe, not a file"):
+        list_source(str(folder / "pipe.obj"), tmp_path)
+
+
+def test_a_tar_touches_nothing_outside_of_its_folder(tmp_path):
+    """A member's absolute name loses its slash when it is unpacked; its time must not go to the file of that name."""
+    victim = tmp_path / "victim.obj"
+    victim.write_text(OBJ)
+    os.utime(victim, (1e9, 1e9))
+    with tarfile.open(tmp_path / "pack.tar.gz", "w:gz") as archive:
+        info = tarfile.TarInfo(str(victim))
+        info.size, info.mtime = len(OBJ), 1234567
+        archive.addfile(info, io.BytesIO(OBJ.encode()))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (item,) = list_source(str(tmp_path / "pack.tar.gz"), scratch).items
+    assert item.kind == "file"
+    assert Path(item.place).is_relative_to(scratch)
+    assert os.stat(item.place).st_mtime == 1234567
+    assert victim.stat().st_mtime == 1e9
 
 
 def test_lists_and_urls(folder, tmp_path):

@@ -122,6 +122,32 @@ def test_two_runs_in_one_workspace(tmp_path, monkeypatch):
         checkpoint.lock_workspace(tmp_path).close()
 
 
-def test_commit_is_that_of_the_code():
-    commit = checkpoint.git_commit()
-    assert commit is None or len(commit.removesuffix("-dirty")) == 40
+def test_commit_is_that_of_the_code(tmp_path, monkeypatch):
+    """In a repository of its own: the commit, `-dirty` once a file of it differs; nothing outside of one."""
+    monkeypatch.setattr(checkpoint, "__file__", str(tmp_path / "code.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert checkpoint.git_commit() is None
+
+    def git(*words):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    git("init")
+    (tmp_path / "code.py").write_text("1")
+    git("add", ".")
+    git("commit", "-m", "one")
+    git("tag", "v1")
+    commit = git("rev-parse", "HEAD").strip()
+    assert checkpoint.git_commit() == commit
+    (tmp_path / "code.py").write_text("2")
+    assert checkpoint.git_commit() == commit + "-dirty"
+
+
+def test_a_run_names_all_the_code_that_trained_it(tmp_path):
+    """Begun with a change that was committed only later, it says so for ever."""
+    folders = []
+    for step, commit in enumerate(["a-dirty", "a-dirty", "a", "b", "a"]):
+        record = {"commit": commit}
+        record = checkpoint.with_earlier_commits(record, folders[-1]) if folders else record
+        folders.append(checkpoint.save_checkpoint(tmp_path, step, WEIGHTS, STATE, record))
+        assert record.get("earlier_commits", []) == [[], [], ["a-dirty"], ["a-dirty", "a"], ["a-dirty", "b"]][step]

@@ -81,6 +81,7 @@ def test_a_stopped_run_continues_bit_for_bit(tmp_path, arae):
     trainer._finished = lambda: trainer.position.step >= 2  # type: ignore[method-assign]
     trainer.fit()
     parts = fit(config)
+    assert "continues checkpoint-00000002" in (tmp_path / "parts" / "log.txt").read_text()
     for name, values in whole.state_dict().items():
         assert torch.equal(values, parts.state_dict()[name]), name
 

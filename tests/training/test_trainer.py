@@ -41,6 +41,11 @@ def assert_equal(one, other):
         assert torch.equal(one[name], other[name]), name
 
 
+def assert_continued(workspace):
+    """A run that silently began anew would end with the same weights as well."""
+    assert "continues checkpoint-" in (workspace / "log.txt").read_text()
+
+
 class KilledError(Exception):
     pass
 
@@ -62,6 +67,7 @@ def test_a_killed_run_continues_bit_for_bit(tmp_path, killed_at, precision):
         train(tmp_path / "killed", ToyTask(on_batch=killer(*killed_at)), **options)
     position = train(tmp_path / "killed", **options)
     assert position.step == 9
+    assert_continued(tmp_path / "killed")
     assert_equal(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
     assert curve(tmp_path / "whole") == curve(tmp_path / "killed")
     whole, killed = (checkpoint.read_state(checkpoint.latest_checkpoint(tmp_path / n)) for n in ("whole", "killed"))
@@ -75,6 +81,7 @@ def test_a_report_that_spans_a_restart_is_the_same(tmp_path):
     with pytest.raises(KilledError):
         train(tmp_path / "killed", ToyTask(on_batch=killer(1, 3)), **options)
     train(tmp_path / "killed", **options)
+    assert_continued(tmp_path / "killed")
     assert curve(tmp_path / "whole") == curve(tmp_path / "killed")
 
 
@@ -92,6 +99,7 @@ def test_sigterm_saves_and_the_same_command_continues(tmp_path):
     assert task.evaluations == position.step - 1
     assert signal.getsignal(signal.SIGTERM) is before
     assert train(tmp_path / "stopped", eval_every=1).step == 18
+    assert_continued(tmp_path / "stopped")
     assert_equal(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))
     assert curve(tmp_path / "whole") == curve(tmp_path / "stopped")
 
@@ -176,6 +184,7 @@ def test_moving_average_of_the_weights(tmp_path):
     with pytest.raises(KilledError):
         train(tmp_path / "killed", ToyTask(on_batch=killer(1, 4)), **options)
     train(tmp_path / "killed", Watched(), **options)
+    assert_continued(tmp_path / "killed")
     assert_equal(averaged, load_file(tmp_path / "killed" / "ema.safetensors"))
 
 
@@ -221,6 +230,15 @@ def test_workspace_files(tmp_path):
     assert [p.name for p in tmp_path.glob(".*")] == [".lock"]
 
 
+def test_a_continued_run_names_the_commit_that_began_it(tmp_path, monkeypatch):
+    for commit, steps in (("a-dirty", 2), ("b", 4)):
+        monkeypatch.setattr(checkpoint, "git_commit", lambda commit=commit: commit)
+        train(tmp_path, max_steps=steps)
+    for folder in (tmp_path, tmp_path / "checkpoint-00000004"):
+        record = json.loads((folder / "config.json").read_text())
+        assert (record["commit"], record["earlier_commits"]) == ("b", ["a-dirty"])
+
+
 def test_best_is_the_lowest_evaluation_loss(tmp_path):
     class Worsening(ToyTask):
         def evaluate(self, model, accelerator):
@@ -236,8 +254,10 @@ def test_best_is_the_lowest_evaluation_loss(tmp_path):
 
 def test_resume_starts_from_weights_and_a_run_of_its_own_takes_precedence(tmp_path):
     train(tmp_path / "one")
-    position = train(tmp_path / "two", resume=str(tmp_path / "one"), num_epochs=1)
+    position = train(tmp_path / "two", resume=str(tmp_path / "one"), num_epochs=1, lr=1e-9)
     assert position.step == 6
+    for name, tensor in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], tensor, rtol=0, atol=1e-6)
     train(tmp_path / "two", resume=str(tmp_path / "nowhere"), num_epochs=2)
 
 
@@ -285,7 +305,7 @@ def test_workspace_that_is_a_file(tmp_path):
 def test_full_disk_is_reported_before_training(tmp_path, monkeypatch):
     usage = checkpoint.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: usage._replace(free=2**21))
-    task = ToyTask()
+    task = ToyTask(on_batch=killer(0, 0))  # another error, were it to begin
     with pytest.raises(ValueError, match=r"checkpoints need about .* GiB, the disk has 0.00 GiB free"):
         train(tmp_path, task)
 

@@ -46,6 +46,31 @@ def write(path, tensors, **extra):
     return path
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_value_that_is_no_number_is_refused_and_its_parameter_named(tmp_path, value, suffix):
+    tensors = state()
+    tensors["proj.weight"][1, 2] = value
+    path = write(tmp_path / f"w{suffix}", tensors)
+    for strict in (False, True):
+        model, before = Decoder(), state()
+        model.load_state_dict(before)
+        with pytest.raises(ValueError, match=r"w\.\w+: 1 of 12 values of proj.weight are NaN or infinite"):
+            load_weights(model, path, strict=strict)
+        assert_is(model, before)
+    with pytest.raises(ValueError, match="values of proj.weight are NaN or infinite"):
+        build_loaded(Decoder, path, torch.float32)
+
+
+def test_a_value_beyond_the_precision_asked_for_is_refused(tmp_path):
+    tensors = state()
+    tensors["proj.bias"][0] = 1e6
+    path = write(tmp_path / "w.safetensors", tensors)
+    assert build_loaded(Decoder, path, torch.bfloat16).proj.bias[0] == 999424
+    with pytest.raises(ValueError, match=r"proj.bias \(to 1e\+06\) do not fit torch.float16"):
+        build_loaded(Decoder, path, torch.float16)
+
+
 def assert_is(model, tensors):
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, tensors[name].float()), name

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from core.data.mesh import MESH_SUFFIXES
+from core.data.mesh import MESH_SUFFIXES, check_file
 from core.data.prepare.rules import Rejected
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -106,8 +106,10 @@ def _list_place(src: str, prefix: str, scratch: Path, listing: Listing) -> None:
         _list_url(src, prefix, scratch, listing)
     elif path.is_dir():
         _list_folder(path, prefix, scratch, listing)
-    elif not path.is_file():
+    elif not path.exists():
         raise ValueError(f"{src}: no such file or folder")
+    elif not path.is_file():
+        check_file(path)
     elif path.suffix.lower() in (".txt", ".lst"):
         _list_lines(path, scratch, listing)
     elif _suffix(path.name) in ARCHIVES:
@@ -120,9 +122,10 @@ def _list_place(src: str, prefix: str, scratch: Path, listing: Listing) -> None:
 
 def _file(path: Path, name: str) -> Item:
     try:
+        check_file(path)
         state = path.stat()
-    except OSError as error:  # a dangling link
-        return Item(name, "", "bad", str(path), f"{type(error).__name__}: {error.strerror}")
+    except (ValueError, OSError) as error:  # a dangling link, a pipe
+        return Item(name, "", "bad", str(path), str(error).removeprefix(f"{path}: "))
     return Item(name, f"{state.st_size}-{state.st_mtime_ns}", "file", str(path))
 
 
@@ -132,7 +135,7 @@ def _list_folder(folder: Path, prefix: str, scratch: Path, listing: Listing) -> 
         for name in sorted(names):
             path = Path(where, name)
             below = prefix + path.relative_to(folder).as_posix()
-            if _suffix(name) in ARCHIVES:
+            if _suffix(name) in ARCHIVES and path.is_file():
                 _list_archive(path, f"{below}/", scratch, listing)
             else:
                 listing.add(_file(path, below))
@@ -145,10 +148,9 @@ def _list_lines(path: Path, scratch: Path, listing: Listing) -> None:
         if not line or line.startswith("#"):
             continue
         place = line if "://" in line else str(path.parent / line)
-        if "://" not in line and not Path(place).exists():
-            listing.items.append(Item(line, "", "bad", place, "no such file"))
-        elif "://" not in line and Path(place).is_file() and _suffix(line) not in ARCHIVES:
-            listing.add(_file(Path(place), line))
+        here, path_here = "://" not in line, Path(place)
+        if here and not path_here.is_dir() and not (path_here.is_file() and _suffix(line) in ARCHIVES):
+            listing.add(_file(path_here, line))
         else:
             _list_place(place, line.rstrip("/") + "/", scratch, listing)
 
@@ -189,8 +191,9 @@ def _unpack(path: Path, scratch: Path) -> Path:
             if budget < 0:
                 raise ValueError("unpacks to more than 200 times its size")
             if member.isreg():
+                inside = tarfile.data_filter(member, str(folder))  # its name may begin with "/", and then loses that
                 archive.extract(member, folder, filter="data")
-                os.utime(folder / member.name, (member.mtime, member.mtime))
+                os.utime(folder / inside.name, (member.mtime, member.mtime))
     folder.mkdir(exist_ok=True)
     return folder
 
