@@ -74,7 +74,7 @@ class Steps:
 
 def map_steps(function: Callable[..., Any], *steps: Steps) -> Steps:
     """Steps each of whose arrays is function(that array of each of the given ones)."""
-    values = {}
+    values: dict[str, Any] = {}
     for field in fields(Steps):
         parts = [getattr(each, field.name) for each in steps]
         if field.name == "observed":

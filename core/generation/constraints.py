@@ -24,10 +24,10 @@ class Constraint(Protocol):
     def begin(self, slot: int, prefix: np.ndarray) -> None:
         """A new sequence, after its prefix (T,)."""
 
-    def feed(self, slots: Sequence[int], ids: Sequence[int]) -> None:
+    def feed(self, slots: np.ndarray, ids: Sequence[int]) -> None:
         """Append one id to each of these slots."""
 
-    def mask_(self, logits: Tensor, slots: Sequence[int]) -> None:
+    def mask_(self, logits: Tensor, slots: np.ndarray) -> None:
         """Set the logits (B, V) of ids that these slots refuse to minus infinity."""
 
 
@@ -54,14 +54,14 @@ class FaceConstraint:
         for id in prefix.tolist():
             self.streams[slot].feed(id)
 
-    def feed(self, slots: Sequence[int], ids: Sequence[int]) -> None:
+    def feed(self, slots: np.ndarray, ids: Sequence[int]) -> None:
         """See `Constraint`."""
-        for slot, id in zip(slots, ids, strict=True):
+        for slot, id in zip(slots.tolist(), ids, strict=True):
             self.streams[slot].feed(id)
 
-    def mask_(self, logits: Tensor, slots: Sequence[int]) -> None:
+    def mask_(self, logits: Tensor, slots: np.ndarray) -> None:
         """See `Constraint`. On an edge that has every corner of the grid already, none is refused."""
-        for row, slot in enumerate(slots):
+        for row, slot in enumerate(slots.tolist()):
             refused = self.streams[slot].refused()
             if 0 < len(refused) < self.tokenizer.config.discrete_bins:
                 logits[row, refused] = -torch.inf
@@ -81,16 +81,16 @@ class GridConstraint:
         table[slot] = prefix - ID_OFFSET
         self.decoder.feed(table)
 
-    def feed(self, slots: Sequence[int], ids: Sequence[int]) -> None:
+    def feed(self, slots: np.ndarray, ids: Sequence[int]) -> None:
         """See `Constraint`."""
         tokens = np.full(self.decoder.batch_size, -1, np.int64)
-        tokens[list(slots)] = [-1 if id in (EOS, PAD) else id - ID_OFFSET for id in ids]
+        tokens[slots] = [-1 if id in (EOS, PAD) else id - ID_OFFSET for id in ids]
         self.decoder.feed(tokens)
 
-    def mask_(self, logits: Tensor, slots: Sequence[int]) -> None:
+    def mask_(self, logits: Tensor, slots: np.ndarray) -> None:
         """See `Constraint`."""
         ranges = self.decoder.value_ranges + ID_OFFSET  # (slots, 2)
-        for row, (first, last) in enumerate(ranges[list(slots)].tolist()):
+        for row, (first, last) in enumerate(ranges[slots].tolist()):
             if last > ID_OFFSET:
                 logits[row, self.first : first] = -torch.inf
                 logits[row, last:] = -torch.inf

@@ -156,7 +156,15 @@ class FaceState:
         self.cache.clear(slot)
 
     def _tables(self) -> list[np.ndarray | Tensor]:
-        host = [self.groups, self.written, self.faces, self.ids, self.wished, self.max_faces, self.max_ids]
+        host: list[np.ndarray] = [
+            self.groups,
+            self.written,
+            self.faces,
+            self.ids,
+            self.wished,
+            self.max_faces,
+            self.max_ids,
+        ]
         points = [self.cloud, self.places, self.normals, self.cells, self.num_points, self.density]
         return [*host, self.temperatures, self.status, self.keys, self.vertices, self.used, *points]
 

@@ -100,14 +100,14 @@ class FaceStepper:
         """The inputs (G, C) of the steps that wrote the groups."""
         decoder, state, device = self.decoder, self.state, self.state.device
         seen = decoder.steps.surfaces(1, decoder.bins).replay(groups, points)
-        observed = Observation(*(torch.as_tensor(part, device=device) for part in seen))  # type: ignore[arg-type]
+        observed = Observation(*(torch.as_tensor(part, device=device) for part in seen))
         before = torch.as_tensor(np.append(NUM_KINDS, groups[:-1, 0]), device=device)
         counts = None
         if decoder.counted:
             kinds = torch.as_tensor(groups[:, 0], device=device)
             wished = torch.full_like(kinds, int(state.wished[slot]), dtype=torch.long)
             faces = faces_before(kinds, torch.arange(len(groups), device=device))
-            counts = count_features(wished, faces, observed.open_edges)  # type: ignore[arg-type]
+            counts = count_features(wished, faces, observed.open_edges)
         row = torch.full((len(groups),), slot, device=device)
         return decoder.input(observed, state.points, row, before, counts)
 

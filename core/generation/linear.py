@@ -101,12 +101,12 @@ def lay_out(decoder: Decoder, slots: int, blocked: bool, in_place: bool = False)
 
     if isinstance(laid_out, MeshDecoder):
         for layer in laid_out.model.layers:
-            layer.self_attn = FusedSelfAttention(layer.self_attn)  # type: ignore[arg-type, assignment]
+            layer.self_attn = FusedSelfAttention(layer.self_attn)  # type: ignore[arg-type]
             _replace_linears(layer, make)
         laid_out.lm_head = make(laid_out.lm_head)  # type: ignore[assignment]
     else:
-        _replace_linears(laid_out.layers, make)
-    return laid_out
+        _replace_linears(laid_out.layers, make)  # type: ignore[arg-type]
+    return laid_out  # type: ignore[return-value]
 
 
 def packs(weight: Tensor, slots: int) -> bool:

@@ -124,7 +124,7 @@ class NativeFaceBackend:
         """Where the state's tables are now."""
         state = self.state
         tensors = (state.keys, state.used, state.density, state.cloud, state.places, state.normals, state.cells)
-        host = (state.groups, state.written, state.faces, state.ids, state.cache.host_lengths)
+        host: list[np.ndarray] = [state.groups, state.written, state.faces, state.ids, state.cache.host_lengths]
         host += (state.wished, state.max_faces, state.max_ids, state.temperatures, state.status)
         return structs.FaceTables(
             *(state.slots, state.groups.shape[1], state.cloud.shape[2], state.has_points),

@@ -7,7 +7,7 @@ waits for the device. So a step has one synchronisation, and the part can be rec
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ FORCED = (BOM, -1, SECOND, THIRD)  # the kind of each phase; in TURN it is drawn
 
 
 class StepInputs(NamedTuple):
-    """What the device is told about B rows; every array is (B, ...) of four bytes an element.
+    """The inputs of the device part for B rows: arrays (B, ...) on the host, of four bytes an element, tensors on the device.
 
     Attributes:
         observed: see `meto.surface.Observation`.
@@ -44,12 +44,12 @@ class StepInputs(NamedTuple):
     """
 
     observed: Observation
-    last: np.ndarray | Tensor
-    counts: np.ndarray | Tensor
-    allowed: np.ndarray | Tensor
-    refused: np.ndarray | Tensor
-    temperatures: np.ndarray | Tensor
-    uniform: np.ndarray | Tensor
+    last: Any
+    counts: Any
+    allowed: Any
+    refused: Any
+    temperatures: Any
+    uniform: Any
 
 
 FLOATS = ("uncovered", "temperatures", "uniform")
@@ -77,7 +77,7 @@ class StepTable:
             part = part.view(torch.float32) if name in FLOATS else part
             views.append(part.reshape(len(table), *shape))
         split = len(Observation._fields)
-        return StepInputs(Observation(*views[:split]), *views[split:])  # type: ignore[arg-type]
+        return StepInputs(Observation(*views[:split]), *views[split:])
 
 
 class TorchFaceBackend:
@@ -157,8 +157,8 @@ class TorchFaceBackend:
         bound = cache.bound(state.rows) if cache.masked else 0
         out = self.draw(table, host.to(self.device, non_blocking=True), bound, self._history_span(state))
         cache.count_on_host(state.rows)
-        out = out.cpu().numpy()  # the step's one synchronisation
-        return out[:, :-1].reshape(len(out), -1, 4), out[:, -1] != 0
+        results = out.cpu().numpy()  # the step's one synchronisation
+        return results[:, :-1].reshape(len(results), -1, 4), results[:, -1] != 0
 
     def _history_span(self, state: FaceState) -> int:
         """Vertices of the history that the next step spans."""
@@ -188,10 +188,10 @@ class TorchFaceBackend:
         """States (B, C) of the steps; the group written before gets into the device's tables, with its key."""
         decoder, state, rows = self.decoder, self.state, self.state.rows
         observed, index = inputs.observed, rows.index
-        kind, vertex = inputs.last[:, 0].long(), inputs.last[:, 1:].long()  # type: ignore[union-attr]
-        written, faces, wished = inputs.counts.long().unbind(1)  # type: ignore[union-attr]
+        kind, vertex = inputs.last[:, 0].long(), inputs.last[:, 1:].long()
+        written, faces, wished = inputs.counts.long().unbind(1)
         # The input, and the layers on one position of each row.
-        counts = count_features(wished, faces, observed.open_edges) if decoder.counted else None  # type: ignore[arg-type]
+        counts = count_features(wished, faces, observed.open_edges) if decoder.counted else None
         x = decoder.input(observed, state.points, index, kind, counts).to(decoder.norm.weight.dtype)
         angles = rotary_angles(rows.gather(state.cache.lengths), self.head_dim)
         step = state.cache.step(rows, bound)
@@ -216,7 +216,7 @@ class TorchFaceBackend:
         valid = can_choose(logits).unsqueeze(1) | ~turn
         logits = logits.repeat_interleave(count, dim=0)  # (B * K, 4)
         choice = self._sample(inputs, logits, 0).unflatten(0, (-1, count))
-        forced = self.forced[phase.long()].unsqueeze(1)  # type: ignore[union-attr]
+        forced = self.forced[phase.long()].unsqueeze(1)
         kinds = torch.where(turn, self.chosen[choice], forced)
         return kinds, valid.expand_as(kinds)
 
@@ -255,24 +255,24 @@ class TorchFaceBackend:
         """The context of rows of candidates (N,)."""
         state, rows, observed = self.state, self.state.rows, inputs.observed
         vertices, keys = rows.gather(state.vertices)[:, :span], rows.gather(state.keys)[:, :span]
-        written = inputs.counts[:, 0].view(-1, 1, 1)  # type: ignore[union-attr]
+        written = inputs.counts[:, 0].view(-1, 1, 1)
         seen = (torch.arange(span, device=self.device) < written).expand(-1, inputs.uniform.shape[1], -1)  # (B, K, J)
         places, normals = (rows.gather(table).transpose(1, 2) for table in (state.places, state.normals))
-        near = self.decoder.near(observed.points)[row]  # type: ignore[arg-type]
+        near = self.decoder.near(observed.points)[row]
         used, density = rows.gather(state.used)[row], rows.gather(state.density)
         priors = PriorInputs(used, density, places, normals, near, row, rows.gather(state.num_points))
-        parts = (observed.gate, observed.neighbours, observed.open_vertices, observed.phase)
-        history = VertexHistory(vertices, seen)
-        return StepContext(*(part[row] for part in parts), keys, history, priors)  # type: ignore[arg-type]
+        gate, neighbours = observed.gate[row], observed.neighbours[row]
+        open_vertices, phase = observed.open_vertices[row], observed.phase[row]
+        return StepContext(gate, neighbours, open_vertices, phase, keys, VertexHistory(vertices, seen), priors)
 
     def _refused(self, inputs: StepInputs, kind: Tensor, row: Tensor) -> Tensor:
         """(N, R, 3) corners that candidates of these kinds (N,) may not have; -2 for none."""
-        both = inputs.refused.long()[row]  # type: ignore[union-attr]
+        both = inputs.refused.long()[row]
         refused = torch.where((kind == RIGHT).view(-1, 1, 1), both[:, 1], both[:, 0])
         return refused.masked_fill(((kind == BOM) | (kind == END)).view(-1, 1, 1), -2)
 
     def _sample(self, inputs: StepInputs, logits: Tensor, number: int) -> Tensor:
         """(N,) ids of logits (N, V) by each candidate's `number`-th number; the first two are of structure."""
         uniform = inputs.uniform[..., number]  # (B, K)
-        temperature = inputs.temperatures[:, int(number >= 2)].unsqueeze(1).expand_as(uniform)  # type: ignore[union-attr]
-        return sample(logits, self.state.sampling, uniform.flatten(), temperature.flatten())  # type: ignore[union-attr]
+        temperature = inputs.temperatures[:, int(number >= 2)].unsqueeze(1).expand_as(uniform)
+        return sample(logits, self.state.sampling, uniform.flatten(), temperature.flatten())

@@ -9,8 +9,8 @@
 
 namespace edgerunner {
 
-// One head of one sequence: q (D) scaled; keys, values (length, D); scores has room for length rounded up to sixteen. Values
-// are prefetched while keys are read, and the keys at `next`, which are likely read after these, with the values.
+// One head of one sequence: q (D) scaled; keys, values (length, D); scores has room for length rounded up to sixteen.
+// Values are prefetched while keys are read, and the keys at `next`, which are likely read after these, with the values.
 template <int D, typename T>
 void attend_head(const float* q, const T* keys, const T* values, const T* next, int64_t length, float* scores,
                  float* sums) {
@@ -92,8 +92,10 @@ template <typename X, typename T>
 int attend(const AttentionShape& shape, const X* q, const X* k, const X* v, T* keys, T* values, const int64_t* slots,
            const int64_t* lengths, X* out) {
     switch (shape.dim) {
-#define CASE(D) \
-    case D: attend_rows<D>(shape, q, k, v, keys, values, slots, lengths, out); return 0
+#define CASE(D)                                                            \
+    case D:                                                                \
+        attend_rows<D>(shape, q, k, v, keys, values, slots, lengths, out); \
+        return 0
         CASE(16);
         CASE(32);
         CASE(48);
@@ -103,7 +105,8 @@ int attend(const AttentionShape& shape, const X* q, const X* k, const X* v, T* k
         CASE(112);
         CASE(128);
 #undef CASE
-        default: return 1;
+        default:
+            return 1;
     }
 }
 

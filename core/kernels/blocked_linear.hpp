@@ -72,10 +72,7 @@ struct Matrix {
         assert(rounded(linear.in) <= stride && rounded(linear.out) <= out.stride);
         apply(linear, rows, data.data(), stride, out.data.data(), out.stride);
     }
-    template <typename Function>
-    void map(Function function) {
-        for_each_vec(data.data(), int64_t(data.size()), function);
-    }
+    template <typename Function> void map(Function function) { for_each_vec(data.data(), int64_t(data.size()), function); }
 };
 
 inline void add(float* to, const float* x, int64_t size) {

@@ -109,8 +109,8 @@ class TangentPlanes {
 // What a step's priors are made from, beside its points.
 struct PriorInputs {
     int64_t bins;
-    const bool* used;         // (3, bins)
-    const float* density;     // (3, bins)
+    const bool* used;       // (3, bins)
+    const float* density;   // (3, bins)
     const int32_t* groups;  // (written, 4: kind, x, y, z)
     int64_t written;
     const float* fading;  // (bins)
@@ -214,11 +214,13 @@ inline void known_priors(const KnownPriors& t) {
 #pragma omp for schedule(static)
         for (int64_t step = 0; step < t.steps; step++) {
             const int64_t row = t.rows[step], points = 3 * row * t.point_room;
-            const PointTable cloud = {t.num_points[row], t.point_room, t.places + points, t.normals + points, t.cells + points};
+            const PointTable cloud = {t.num_points[row], t.point_room, t.places + points, t.normals + points,
+                                      t.cells + points};
             const PointTable nearest = near.gather(t.near_points + (2 * step + t.right[step]) * t.near, t.near, cloud);
             const int32_t* groups = t.groups + 4 * (step - t.numbers[step]);
-            priors.begin({t.bins, t.used + 3 * step * t.bins, t.density + 3 * row * t.bins, groups, t.numbers[step], t.fading},
-                         nearest, cloud);
+            priors.begin(
+                {t.bins, t.used + 3 * step * t.bins, t.density + 3 * row * t.bins, groups, t.numbers[step], t.fading},
+                nearest, cloud);
             for (int k = 0; k < 3; k++) {
                 const int64_t size = num_priors[k] * t.bins;
                 std::memcpy(t.out[k] + step * size, priors.features(k, axes[k]), size * sizeof(float));

@@ -124,7 +124,8 @@ class FaceHead {
 
     // `_copies` and `_references` of face_head.py.
     void set_references(VertexBranch& branch) const {
-        const bool is_first = branch.kind == bom, is_right = branch.kind == right, is_turn = branch.kind == left || is_right;
+        const bool is_first = branch.kind == bom, is_right = branch.kind == right,
+                   is_turn = branch.kind == left || is_right;
         const auto vertex = [&](int which) { return is_first ? nowhere : step_.observed_vertex(branch.row, which); };
         const Vertex tip = vertex(0), start = vertex(1), end_vertex = vertex(2);
         const Vertex from = is_right ? end_vertex : start, to = is_right ? start : end_vertex;
@@ -197,8 +198,8 @@ class FaceHead {
                     new_ones.push_back(n);
                     continue;
                 }
-                const Vertex copied = choice <= copies ? branch.copies[choice - 1]
-                                                       : step_.written_vertex(branch.row, choice - 1 - copies);
+                const Vertex copied =
+                    choice <= copies ? branch.copies[choice - 1] : step_.written_vertex(branch.row, choice - 1 - copies);
                 for (int axis = 0; axis < 3; axis++) candidates_[4 * n + 1 + axis] = copied[axis];
             }
             branch.candidates = std::move(new_ones);

@@ -45,7 +45,7 @@ inline void embed_points(const StepRows& step, int64_t row, const PointSet& set,
             n[axis] = normals[at];
             distance += offset * n[axis];
         }
-        const float plane[] = {n[0] * n[0], n[1] * n[1], n[2] * n[2],         n[0] * n[1],
+        const float plane[] = {n[0] * n[0], n[1] * n[1], n[2] * n[2],        n[0] * n[1],
                                n[0] * n[2], n[1] * n[2], std::fabs(distance)};
         std::memcpy(features.row(present++) + point_features - plane_features, plane, sizeof plane);
     }

@@ -32,10 +32,10 @@ struct StepRows {
     const Observed& observed;
     int64_t rows;
     const int64_t* slots;
-    const float* uniforms;     // (rows, candidates, draws_per_candidate)
-    Matrix states;             // (rows, width)
+    const float* uniforms;      // (rows, candidates, draws_per_candidate)
+    Matrix states;              // (rows, width)
     std::vector<char> invalid;  // (rows) some logits are no numbers: the row's groups mean nothing
-    float* trace_logits;       // or null
+    float* trace_logits;        // or null
 
     // The gate's three vertices, then the neighbours.
     Vertex observed_vertex(int64_t row, int which) const {

@@ -68,8 +68,16 @@ int run_step(const FaceDecoder& d, const FaceTables& tables, const FaceRun& run,
     }
     // Observe, and compute the states.
     observe(surfaces, rows, run.slots, observed);
-    StepRows step{d,         tables, sampling, observed, rows, run.slots, uniforms.data(), Matrix(rows, d.width),
-                  std::vector<char>(rows), run.trace_logits};
+    StepRows step{d,
+                  tables,
+                  sampling,
+                  observed,
+                  rows,
+                  run.slots,
+                  uniforms.data(),
+                  Matrix(rows, d.width),
+                  std::vector<char>(rows),
+                  run.trace_logits};
     embed(step);
     if (run_layers<T>(d, int32_t(run.threads), rows, run.slots, lengths.data(), true, step.states)) return -1;
     for (int64_t b = 0; b < rows; b++) {

@@ -51,8 +51,9 @@ struct FaceDecoder {
     int64_t near, spread, counted, open;  // `counted`: the faces left are an input
     int64_t per_axis;                     // features of a coordinate: 1 + 2 * frequencies
     const float* coordinates;             // `fourier` of each coordinate (bins, per_axis)
-    // The products of the input's first matrix with each coordinate of an observed vertex (21, bins + 1, input1.out), and with
-    // each difference from the tip, from 1 - bins on (18, 2 * bins, input1.out); the last of each is for an absent vertex.
+    // The products of the input's first matrix with each coordinate of an observed vertex (21, bins + 1, input1.out), and
+    // with each difference from the tip, from 1 - bins on (18, 2 * bins, input1.out); the last of each is for an absent
+    // vertex.
     const float *place_table, *offset_table;
     const float *kinds, *phases;  // embeddings of the kind before and of the phase
     PointSet near_set, spread_set, open_set;
@@ -60,7 +61,7 @@ struct FaceDecoder {
     const FaceLayer* layer;
     const float *norm, *cosines, *sines;  // rotary angles of each position (capacity, head dim / 2)
     Linear ops, key;
-    const float* written_kinds;  // embeddings of the kind that is written
+    const float* written_kinds;                                    // embeddings of the kind that is written
     Linear copy1, copy2, query, open_query, open_key1, open_key2;  // `open_query`: a query and a bias
     const float* values[2];                                        // embeddings of y and z
     Linear coordinate1[3], coordinate2[3];  // of y, z and x; the second: logits, then weights of references and priors

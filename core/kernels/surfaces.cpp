@@ -31,8 +31,9 @@ void observe(SurfaceSet& set, int64_t rows, const int64_t* slots, Observed& out)
     out.neighbours.resize(size_t(neighbour_columns * rows));
     out.points.resize(size_t(out.point_columns * rows));
     out.open_vertices.resize(size_t(out.open_columns * rows));
-    const meto::Observation arrays{out.phase.data(),      out.open_edges.data(), out.waiting.data(),   out.gate.data(),
-                                   out.neighbours.data(), out.points.data(),     out.uncovered.data(), out.open_vertices.data()};
+    const meto::Observation arrays{out.phase.data(),     out.open_edges.data(),   out.waiting.data(),
+                                   out.gate.data(),      out.neighbours.data(),   out.points.data(),
+                                   out.uncovered.data(), out.open_vertices.data()};
     for (int64_t b = 0; b < rows; b++) arrays.write(size_t(b), set.at(slots[b]));
 }
 

@@ -1,5 +1,5 @@
-// The unfinished surfaces of all slots. They are compiled in a file of their own (surfaces.cpp), with the floating-point flags
-// of meto: contracted multiply-adds would break ties between points otherwise than in training.
+// The unfinished surfaces of all slots. They are compiled in a file of their own (surfaces.cpp), with the floating-point
+// flags of meto: contracted multiply-adds would break ties between points otherwise than in training.
 #pragma once
 
 #include <cstdint>

@@ -25,12 +25,11 @@ inline void add_and_norm(const float* x, float* y, const float* gain, const floa
     for (int64_t c = 0; c < size; c += lanes) squares += (load(y + c) - mean) * (load(y + c) - mean);
     for (int i = 0; i < lanes; i++) variance += squares[i];
     const float scale = 1 / std::sqrt(variance / float(size) + layer_norm_epsilon);
-    for (int64_t c = 0; c < size; c += lanes)
-        store(y + c, (load(y + c) - mean) * scale * load(gain + c) + load(shift + c));
+    for (int64_t c = 0; c < size; c += lanes) store(y + c, (load(y + c) - mean) * scale * load(gain + c) + load(shift + c));
 }
 
-// One new position of each row: states (rows, width) -> the last layer's; unless `need_states`, that layer only writes its keys
-// and values. Rows may be of one slot, one position after the other, if there is but one thread.
+// One new position of each row: states (rows, width) -> the last layer's; unless `need_states`, that layer only writes its
+// keys and values. Rows may be of one slot, one position after the other, if there is but one thread.
 template <typename T>
 int run_layers(const TokenDecoder& d, int32_t threads, int64_t rows, const int64_t* slots, const int64_t* lengths,
                bool need_states, Matrix& states) {
@@ -68,8 +67,7 @@ int token_step(const TokenDecoder& d, int64_t rows, int32_t threads, const int64
     }
     if (run_layers<T>(d, threads, rows, slots, lengths, true, states)) return 1;
     states.apply_to(d.head, rows, scores);
-    for (int64_t b = 0; b < rows; b++)
-        std::memcpy(logits + b * d.head.out, scores.row(b), d.head.out * sizeof(float));
+    for (int64_t b = 0; b < rows; b++) std::memcpy(logits + b * d.head.out, scores.row(b), d.head.out * sizeof(float));
     return 0;
 }
 

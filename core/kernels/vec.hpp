@@ -61,8 +61,7 @@ inline Vec16f load(const Float16* from) {
 }
 
 // Sums of two vectors' lanes, folded by halves: after four rounds lane i of the last holds the sum of vector i.
-template <int Half>
-inline Vec16f fold(Vec16f a, Vec16f b) {
+template <int Half> inline Vec16f fold(Vec16f a, Vec16f b) {
     Vec16i low, high;
     for (int i = 0; i < lanes; i++) {
         const int from = (i & Half) ? lanes : 0;
@@ -85,8 +84,7 @@ inline void store(float* to, Vec16f x) { std::memcpy(to, &x, sizeof x); }
 inline int64_t rounded(int64_t size) { return (size + lanes - 1) / lanes * lanes; }
 
 // Prefetches count values; the address may lie beyond the array.
-template <typename T>
-inline void prefetch(const T* from, int64_t count) {
+template <typename T> inline void prefetch(const T* from, int64_t count) {
     for (int64_t i = 0; i < count; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(from + i, 0, 2);
 }
 
@@ -109,8 +107,7 @@ inline void products(const float* x, const T* rows, int64_t count, int64_t size,
 }
 
 // x = function(x), a vector at a time; size is a multiple of sixteen.
-template <typename Function>
-void for_each_vec(float* x, int64_t size, Function function) {
+template <typename Function> void for_each_vec(float* x, int64_t size, Function function) {
     for (int64_t i = 0; i < size; i += lanes) store(x + i, function(load(x + i)));
 }
 

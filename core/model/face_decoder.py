@@ -239,8 +239,9 @@ class FaceDecoder(nn.Module):
         observed = steps.observed
         near = self.near(observed.points)
         priors = PriorInputs(used, point_density(places, self.bins), places, steps.normals, near, row)
-        parts = (observed.gate, observed.neighbours, observed.open_vertices, observed.phase)
-        return StepContext(*(part[written] for part in parts), keys, history, priors.select(written))
+        gate, neighbours = observed.gate[written], observed.neighbours[written]
+        open_vertices, phase = observed.open_vertices[written], observed.phase[written]
+        return StepContext(gate, neighbours, open_vertices, phase, keys, history, priors.select(written))
 
 
 def _vertex_nats(

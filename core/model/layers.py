@@ -53,7 +53,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False) -> Tensor:
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """`Attend` of a batch of equally long sequences: (B, T, H, D) each -> (B, T, H * D)."""
-    return merge_heads(attention(*(x.transpose(1, 2) for x in (q, k, v)), causal=True))
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))  # (B, H, T, D)
+    return merge_heads(attention(q, k, v, causal=True))
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:

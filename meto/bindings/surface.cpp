@@ -24,8 +24,13 @@ struct ObservedArrays {
     Array<std::int32_t> open_vertices;
 
     ObservedArrays(SurfaceOptions options, std::size_t rows)
-        : phase(rows), open(rows), waiting(rows, 2), gate(rows, gate_columns), neighbours(rows, neighbour_columns),
-          points(rows, std::max<std::size_t>(options.points(), 1)), uncovered(rows),
+        : phase(rows),
+          open(rows),
+          waiting(rows, 2),
+          gate(rows, gate_columns),
+          neighbours(rows, neighbour_columns),
+          points(rows, std::max<std::size_t>(options.points(), 1)),
+          uncovered(rows),
           open_vertices(rows, std::max<std::size_t>(options.open_columns(), 1)) {}
 
     Observation observation() const {
@@ -44,7 +49,8 @@ std::invalid_argument mismatch(std::size_t count, const char *what, std::size_t 
 
 class SurfaceBatch {
   public:
-    SurfaceBatch(std::int64_t size, std::int64_t bins, std::int64_t near, std::int64_t spread, float cover, std::int64_t open)
+    SurfaceBatch(std::int64_t size, std::int64_t bins, std::int64_t near, std::int64_t spread, float cover,
+                 std::int64_t open)
         : options_{language("LR_ABSCO", bins).bins, checked("near", near), checked("spread", spread), cover,
                    checked("open", open)} {
         if (size < 1) throw std::invalid_argument("batch_size is " + std::to_string(size) + "; 1 or more is expected");
@@ -67,7 +73,8 @@ class SurfaceBatch {
         const Buffer numbers(which), buffer(groups);
         if (buffer.rows() != numbers.rows()) throw mismatch(buffer.rows(), "groups", numbers.rows());
         const auto *at = buffer.data<std::int32_t>();
-        for (std::size_t k = 0; k < numbers.rows(); ++k, at += 4) commit_to(surface(numbers.data<std::int64_t>()[k]), k, at);
+        for (std::size_t k = 0; k < numbers.rows(); ++k, at += 4)
+            commit_to(surface(numbers.data<std::int64_t>()[k]), k, at);
     }
 
     nb::tuple observe(nb::object which) {

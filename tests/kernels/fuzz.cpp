@@ -59,8 +59,13 @@ std::vector<float> any_cloud(Random& random, int64_t most) {
 }
 
 void fuzz_sampler(Random& random) {
-    Sampling sampling{random.chance(20), 1 + random.below(80), random.chance(50) ? 1 : 0.001 + random.unit() * 0.99,
-                      random.chance(50) ? 0 : double(random.unit()), 0, 1, 0};
+    Sampling sampling{random.chance(20),
+                      1 + random.below(80),
+                      random.chance(50) ? 1 : 0.001 + random.unit() * 0.99,
+                      random.chance(50) ? 0 : double(random.unit()),
+                      0,
+                      1,
+                      0};
     std::vector<float> logits(size_t(1 + random.below(600)));
     const int odd = random.chance(50) ? 0 : int(random.below(100));
     for (float& logit : logits) logit = random.chance(odd) ? random.odd() : 10 * random.real();
@@ -88,11 +93,20 @@ class RandomDecoder {
         d.kinds = table(7 * d.width), d.phases = table(4 * d.width), d.written_kinds = table(6 * d.width);
         for (PointSet* set : {&d.near_set, &d.spread_set, &d.open_set})
             *set = {linear(point_features, 16), linear(16, point_width), table(point_width)};
-        d.input1 = linear(num_vertices + 6 + sets * point_width + 4 * d.counted, hidden), d.input2 = linear(hidden, d.width);
+        d.input1 = linear(num_vertices + 6 + sets * point_width + 4 * d.counted, hidden),
+        d.input2 = linear(hidden, d.width);
         layers_.resize(size_t(d.layers));
         for (FaceLayer& layer : layers_) {
-            layer = {linear(d.width, 3 * d.width), linear(d.width, d.width), linear(d.width, 64), linear(32, d.width),
-                     table(d.width), table(d.width), table(16), table(16), nullptr, nullptr};
+            layer = {linear(d.width, 3 * d.width),
+                     linear(d.width, d.width),
+                     linear(d.width, 64),
+                     linear(32, d.width),
+                     table(d.width),
+                     table(d.width),
+                     table(16),
+                     table(16),
+                     nullptr,
+                     nullptr};
             for (void** cache : {&layer.keys, &layer.values})
                 *cache = const_cast<float*>(table(slots * capacity * d.width));
         }
@@ -114,7 +128,8 @@ class RandomDecoder {
   private:
     const float* table(int64_t size) {
         kept_.emplace_back(new float[size_t(rounded(size))]());
-        for (int64_t i = 0; i < size; i++) kept_.back()[size_t(i)] = random_.below(4096) < odd_ ? random_.odd() : random_.real();
+        for (int64_t i = 0; i < size; i++)
+            kept_.back()[size_t(i)] = random_.below(4096) < odd_ ? random_.odd() : random_.real();
         return kept_.back().get();
     }
     Linear linear(int64_t in, int64_t out) {
@@ -163,9 +178,28 @@ struct State {
         surfaces_begin(surfaces, slot, points.data(), count, sampling.candidates > 1, sampling.refuse_faces != 0);
     }
     FaceTables tables() {
-        return {slots, room, point_room, point_room > 0, keys.data(), used.get(), density.data(), cloud.data(), places.data(),
-                normals.data(), cells.data(), num_points.data(), groups.data(), written.data(), faces.data(), ids.data(),
-                lengths.data(), wished.data(), max_faces.data(), max_ids.data(), temperatures.data(), status.data()};
+        return {slots,
+                room,
+                point_room,
+                point_room > 0,
+                keys.data(),
+                used.get(),
+                density.data(),
+                cloud.data(),
+                places.data(),
+                normals.data(),
+                cells.data(),
+                num_points.data(),
+                groups.data(),
+                written.data(),
+                faces.data(),
+                ids.data(),
+                lengths.data(),
+                wished.data(),
+                max_faces.data(),
+                max_ids.data(),
+                temperatures.data(),
+                status.data()};
     }
 };
 
@@ -174,8 +208,8 @@ void fuzz_steps(Random& random, int64_t most_points) {
     const RandomDecoder decoder(random, capacity, slots);
     const FaceDecoder& d = decoder.d;
     const int64_t each = random.chance(30) ? 1 : 2 + random.below(6);
-    const Sampling sampling{each == 1 && random.chance(50), 1 + random.below(20), 1, 0, random.chance(50) ? 0.0 : 0.5, each,
-                            random.below(2)};
+    const Sampling sampling{
+        each == 1 && random.chance(50), 1 + random.below(20), 1, 0, random.chance(50) ? 0.0 : 0.5, each, random.below(2)};
     std::vector<std::vector<float>> clouds;
     int64_t most = 0;
     for (int64_t slot = 0; slot < slots; slot++) {
@@ -191,8 +225,16 @@ void fuzz_steps(Random& random, int64_t most_points) {
     std::vector<int64_t> running = {0, 1, 2};
     while (!running.empty()) {
         const FaceTables tables = state.tables();
-        const FaceRun run{surfaces, int64_t(running.size()), 1 + random.below(5), 1, running.data(), uniforms.data(), room,
-                          width, nullptr, nullptr};
+        const FaceRun run{surfaces,
+                          int64_t(running.size()),
+                          1 + random.below(5),
+                          1,
+                          running.data(),
+                          uniforms.data(),
+                          room,
+                          width,
+                          nullptr,
+                          nullptr};
         require(run_steps<float>(d, tables, run, sampling) >= 0, "the head dimension is compiled");
         std::vector<int64_t> still;
         for (int64_t slot : running) {
@@ -215,7 +257,8 @@ void fuzz_steps(Random& random, int64_t most_points) {
 // Random groups to surfaces: they are committed where they may come; a fork observes the same.
 void fuzz_surfaces(Random& random, int64_t most_points) {
     const int64_t bins = 2 + random.below(40), near = random.below(6), spread = random.below(6), open = random.below(4);
-    auto* set = static_cast<SurfaceSet*>(surfaces_create(2, bins, near, spread, open, random.chance(20) ? 0 : random.unit() / 5));
+    auto* set =
+        static_cast<SurfaceSet*>(surfaces_create(2, bins, near, spread, open, random.chance(20) ? 0 : random.unit() / 5));
     const std::vector<float> points = any_cloud(random, most_points);
     const int64_t count = int64_t(points.size() / 3), both[] = {0, 1};
     surfaces_begin(set, 0, points.data(), count, random.chance(70), random.chance(70));

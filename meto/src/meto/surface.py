@@ -22,6 +22,8 @@ NUM_SPECIAL = 3  # of LR_ABSCO: coordinate q is token q + 3
 class Observation(NamedTuple):
     """What is observed of unfinished surfaces before a step, a row for each of R surfaces or steps.
 
+    Fields are numpy arrays; a caller may keep tensors in them.
+
     phase: (R,) int32, START_PHASE (only BOM may come), TURN_PHASE (L, R, BOM or the end), SECOND_PHASE, THIRD_PHASE
     open_edges: (R,) int32 half edges without a twin
     waiting: (R, 2) int32 whether the edges that L and R attach to are open; 0 in the other phases
@@ -39,14 +41,14 @@ class Observation(NamedTuple):
         first, without those of the gate; -1 where there are fewer
     """
 
-    phase: np.ndarray
-    open_edges: np.ndarray
-    waiting: np.ndarray
-    gate: np.ndarray
-    neighbours: np.ndarray
-    points: np.ndarray
-    uncovered: np.ndarray
-    open_vertices: np.ndarray
+    phase: Any
+    open_edges: Any
+    waiting: Any
+    gate: Any
+    neighbours: Any
+    points: Any
+    uncovered: Any
+    open_vertices: Any
 
 
 class SurfaceBatch:

@@ -29,12 +29,15 @@ inline void placement_costs(const Surface &surface, const std::int32_t *candidat
     costs[count] = has_end ? INFINITY : float(surface.unsampled_end_cost());
 }
 
-// Draws one of the candidates, or END, with weights exp(-cost) by a number in [0, 1).
+// Draws one of the candidates, or END, with weights exp(-cost) by a number in [0, 1). A cost that is no number, for points
+// that are none, weighs nothing; if nothing weighs anything, the first candidate is chosen.
 inline void choose_candidate(const Surface &surface, const std::int32_t *candidates, std::size_t count, float uniform,
                              double end_cover, std::int32_t *group) {
     std::vector<float> costs(count + 1);
     std::vector<double> cumulative(count + 1);
     placement_costs(surface, candidates, count, float(end_cover), costs.data());
+    for (float &cost : costs) cost = cost < INFINITY ? std::max(cost, -1e30f) : INFINITY;
+    if (*std::min_element(costs.begin(), costs.end()) == INFINITY) costs[0] = 0;
     const double least = *std::min_element(costs.begin(), costs.end());
     double sum = 0;
     for (std::size_t i = 0; i <= count; ++i) cumulative[i] = sum += std::exp(least - double(costs[i]));

@@ -85,8 +85,7 @@ class FaceIndex {
                 const Vector along = other.at[next] - other.at[k];
                 int left = 0, right = 0;
                 for (std::size_t j = 0; j < 3; ++j) {
-                    const std::int64_t turn =
-                        along.dot((at[j] - other.at[k]).cross(at[(j + 1) % 3] - other.at[k]));
+                    const std::int64_t turn = along.dot((at[j] - other.at[k]).cross(at[(j + 1) % 3] - other.at[k]));
                     left += turn > 0, right += turn < 0;
                 }
                 if (left == 3 || right == 3) return true;

@@ -71,8 +71,7 @@ class Grid {
     float reached(int rings) const { return rings < 2 ? 0 : 0.999f * float(rings - 1) * size_; }  // rounding is far below
 
     // Calls visit(rank) for the points of the cells that are `ring` cells away (0: the cell itself).
-    template <typename Visit>
-    void ring(Cell at, int ring, Visit visit) const {
+    template <typename Visit> void ring(Cell at, int ring, Visit visit) const {
         for (int z = std::max(0, at.z - ring); z <= std::min(sides_[2] - 1, at.z + ring); ++z)
             for (int y = std::max(0, at.y - ring); y <= std::min(sides_[1] - 1, at.y + ring); ++y)
                 if (std::abs(z - at.z) == ring || std::abs(y - at.y) == ring) {
@@ -84,8 +83,7 @@ class Grid {
     }
 
     // Calls visit(rank) for the points of all cells that a box touches.
-    template <typename Visit>
-    void box(Point low, Point high, Visit visit) const {
+    template <typename Visit> void box(Point low, Point high, Visit visit) const {
         const Cell first = cell_of(low), last = cell_of(high);
         for (int z = first.z; z <= last.z; ++z)
             for (int y = first.y; y <= last.y; ++y) row(first.x, last.x, y, z, visit);
@@ -101,8 +99,7 @@ class Grid {
         return !(steps > 0) ? 0 : steps < float(sides_[axis]) ? int(steps) : sides_[axis] - 1;  // NaN: 0
     }
 
-    template <typename Visit>
-    void row(int first, int last, int y, int z, Visit &visit) const {
+    template <typename Visit> void row(int first, int last, int y, int z, Visit &visit) const {
         first = std::max(first, 0), last = std::min(last, sides_[0] - 1);
         if (first > last) return;
         const std::size_t end = begins_[number(last, y, z) + 1];

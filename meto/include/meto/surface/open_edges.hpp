@@ -53,8 +53,7 @@ class OpenEdges {
     }
 
     // Calls function(v) for every vertex on the open boundary.
-    template <typename Function>
-    void for_each_vertex(Function function) const {
+    template <typename Function> void for_each_vertex(Function function) const {
         for (const Node &node : nodes_)
             if (!node.to.empty() || !node.from.empty()) function(node.vertex);
     }

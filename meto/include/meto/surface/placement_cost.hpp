@@ -39,8 +39,7 @@ class PlacementCost {
 
     // The cost of a face.
     double face(Point a, Point b, Point c, TopologyDelta delta) const {
-        const double topology =
-            0.7 * delta.open_edges + 4 * delta.non_manifold_edges + 4 * std::log1p(delta.intersections);
+        const double topology = 0.7 * delta.open_edges + 4 * delta.non_manifold_edges + 4 * std::log1p(delta.intersections);
         const Patch patch = over(a, b, c);
         if (patch.area <= 0) return sharpness * (topology + 2 - std::log(nothing_new));
         double excess = 0, away = 0;
@@ -68,9 +67,7 @@ class PlacementCost {
         return sharpness * excess / 3;
     }
     // The cost of a sub-mesh's first vertex, by its distance from the nearest uncovered point.
-    double vertex(float distance) const {
-        return sharpness * (1 + 0.2 * idle_ + std::max(0.0, distance / spacing_ - 3));
-    }
+    double vertex(float distance) const { return sharpness * (1 + 0.2 * idle_ + std::max(0.0, distance / spacing_ - 3)); }
     // The cost of ending the mesh while this share of the points is uncovered. `sampled`: END is among the candidates;
     // otherwise it is offered beside them, the cheaper the longer no face has covered a point.
     double end(double uncovered, bool sampled) const {

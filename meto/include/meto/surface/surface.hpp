@@ -95,7 +95,8 @@ class Surface {
         if (kind == Group::second) return cost_.edge(point(gate_[0]), point(v));
         const auto face = gate_after(kind, v);
         const auto [tip, start, end] = face;
-        const TopologyDelta delta{open_.delta(tip, start, end), faces_.non_manifold_edges(face), faces_.intersections(face)};
+        const TopologyDelta delta{open_.delta(tip, start, end), faces_.non_manifold_edges(face),
+                                  faces_.intersections(face)};
         return cost_.face(point(tip), point(start), point(end), delta);
     }
 
@@ -130,8 +131,8 @@ class Surface {
         out[0] = turn && open_.is_open(end, tip);
         out[1] = turn && open_.is_open(tip, start);
     }
-    // (12) The boundary's neighbours of the left edge (behind the end, ahead of the tip) and of the right edge (ahead of the
-    // start, behind the tip), with which the next face would close a second edge.
+    // (12) The boundary's neighbours of the left edge (behind the end, ahead of the tip) and of the right edge (ahead of
+    // the start, behind the tip), with which the next face would close a second edge.
     void neighbours(std::int32_t *out) const {
         const auto [tip, start, end] = gate_;
         const bool turn = phase_ == Phase::turn;
@@ -177,10 +178,14 @@ class Surface {
     std::array<Point, 2> anchors() const {
         const auto [tip, start, end] = gate_;
         switch (phase_) {
-        case Phase::turn: return {middle(tip, end), middle(tip, start)};
-        case Phase::second: return {point(tip), point(tip)};
-        case Phase::third: return {point(tip), point(start)};
-        default: return {Point{0, -1, 0}, Point{0, -1, 0}};
+        case Phase::turn:
+            return {middle(tip, end), middle(tip, start)};
+        case Phase::second:
+            return {point(tip), point(tip)};
+        case Phase::third:
+            return {point(tip), point(start)};
+        default:
+            return {Point{0, -1, 0}, Point{0, -1, 0}};
         }
     }
 
@@ -197,11 +202,16 @@ class Surface {
 
     std::array<Packed, 3> gate_after(Group kind, Packed v) const {
         switch (kind) {
-        case Group::bom: return {v, no_vertex, no_vertex};
-        case Group::second: return {gate_[0], v, no_vertex};
-        case Group::third: return {gate_[0], gate_[1], v};
-        case Group::left: return {v, gate_[0], gate_[2]};
-        default: return {v, gate_[1], gate_[0]};
+        case Group::bom:
+            return {v, no_vertex, no_vertex};
+        case Group::second:
+            return {gate_[0], v, no_vertex};
+        case Group::third:
+            return {gate_[0], gate_[1], v};
+        case Group::left:
+            return {v, gate_[0], gate_[2]};
+        default:
+            return {v, gate_[1], gate_[0]};
         }
     }
 

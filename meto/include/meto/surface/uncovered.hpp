@@ -133,8 +133,7 @@ class Uncovered {
         ranked_ = std::min(size(), reach * count);
         const double growth = count > 1 ? std::pow(double(ranked_), 1.0 / double(count - 1)) : 1.0;
         double place = 1;
-        for (std::size_t k = 0; k < count; ++k, place *= growth)
-            ranks_[k] = std::max(k, std::size_t(place + 1e-6) - 1);
+        for (std::size_t k = 0; k < count; ++k, place *= growth) ranks_[k] = std::max(k, std::size_t(place + 1e-6) - 1);
     }
 };
 
