@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # One thread for tests: two torch threads collapse when anything else runs on the machine's cores.
 ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
+# `make bench` runs these, one after the other; it says which others there are.
+BENCHMARKS := meto estimate train data generate heldout dit decoders
+
 # What the tokenizer is built from: a change of it installs it anew.
 METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.txt' -o -name '*.toml' -o -path 'meto/src/*' \) 2>/dev/null | grep -v -e __pycache__ -e egg-info)
 
@@ -14,15 +17,15 @@ METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.installed  ## make .venv with everything that running needs, and compile the CPU's kernels
+setup: $(VENV)/.installed  ## make .venv with what is needed to run, the CPU's kernels included
 
 setup-dev: $(VENV)/.installed-dev  ## ... and what tests and linters need
 
-demo: setup  ## generate meshes from examples/ with the weights that ship, and a picture of them
+demo: setup  ## generate meshes from examples/ with the shipped weights, and draw them
 	$(BIN)/python infer.py ArAE-tiny --resume pretrained/ArAE-tiny --test_path examples --workspace workspace_demo
 	$(BIN)/python infer_dit.py DiT-tiny --resume pretrained/ArAE-tiny --resume2 pretrained/DiT-tiny --test_path examples/images --workspace workspace_demo/images
 
-evaluate: setup  ## measure the weights that ship on procedural shapes that no training has seen: workspace_evaluate/report.html
+evaluate: setup  ## measure the shipped weights on procedural shapes from an unseen seed: workspace_evaluate/report.html
 	$(BIN)/python evaluate.py ArAE-tiny shapes:100 --max_faces 200 --resume pretrained/ArAE-tiny --workspace workspace_evaluate \
 	  --json workspace_evaluate/figures.json --report workspace_evaluate/report.html --picture workspace_evaluate/grid.png
 
@@ -38,8 +41,8 @@ format: setup-dev  ## format the code and sort the imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup-dev  ## run the benchmarks of speed, each of which prints what it measured against
-	for name in meto train data; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+bench: setup-dev  ## run the benchmarks that take minutes on a CPU (BENCHMARKS="meto train": those alone); by hand: gpu (needs a GPU), search (hours), full_size_step (13 GiB)
+	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 fuzz:  ## a million random inputs to the tokenizer and the kernels, under AddressSanitizer and UBSan (minutes)
 	mkdir -p build
@@ -52,7 +55,7 @@ clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.created:
-	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and f"Python 3.10 or newer is needed, this is {v.major}.{v.minor}: make PYTHON=... setup")'
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or newer is needed, this is {v.major}.{v.minor}: make PYTHON=... setup")'
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 

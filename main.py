@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from core import cli
 from core.config import parse_cli
-from core.training.tasks import ArAETask
+from core.training.arae_task import ArAETask
 from core.training.trainer import Trainer
 
 

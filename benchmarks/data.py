@@ -1,9 +1,12 @@
 """Is data ever what training waits for, and what does a mesh cost to prepare and to draw?
 
-    python benchmarks/data.py [--files FOLDER]
+    python benchmarks/data.py [--preset ArAE-tiny] [--files FOLDER]
 
-loader_ratio: tokens/s that one loader process delivers (a prepared set, all augmentation of the preset, batches
-included), over the tokens/s that a training step of ArAE-tiny consumes, measured in turn in this run.
+loader_ratio: mesh ids a second that one loader process delivers over those that a training step takes on the other
+cores, measured in turn in this run. Both are the preset's own training, through `ArAETask`: a prepared set, all
+augmentation, the face decoder's features made by the loader, batches by the token budget, the preset's optimizers.
+loader_ratio_cpu_time: the same by the loader process's processor time and the step's. The clock counts the wait for the
+next epoch's first batch as well.
 prepare_files_per_s_per_core: OBJ files of 400 to 600 faces through prepare.py's whole way into shards, over the
 processor time that all of its processes took (so other work on the machine does not count); the wall clock's figure is
 beside it.   render_ms: median of a picture at 512 x 512 of such a mesh, read back.
@@ -12,25 +15,29 @@ The files: ../shared/data where it is (written as OBJ), else procedural shapes. 
 """
 
 import argparse
-import json
+import multiprocessing
 import os
+import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
 sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.machine import Spent, finish, medians, processor_seconds, rates, ratios, timed
+from benchmarks.meshes import SHARED, packed_meshes
+from benchmarks.models import train_step
 from core import cli
 from core.config import PRESETS
-from core.data.batch import Batch, BatchSampler, make_loader
-from core.data.dataset import build_datasets
+from core.data.batch import Batch
 from core.data.mesh import Mesh, list_inputs, load, save
 from core.data.prepare.inputs import list_source
 from core.data.prepare.options import Content, PrepareConfig, Task
@@ -39,29 +46,30 @@ from core.data.prepare.run import prepare
 from core.data.prepare.store import Store, features
 from core.data.render import render
 from core.data.shapes import make_shape
-from core.model.arae import ArAE
-from core.tokens import Tokenizer
+from core.training.arae_task import ArAETask
+from core.training.optim import build_optimizers
+from core.training.steps import seed_all
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared" / "data" / "lowpoly_cc0.npz"
 FACES = (400, 600)
+STEPS = 8  # of training in a round
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="ArAE-tiny", help="that is trained (default: ArAE-tiny)")
     parser.add_argument("--files", type=Path, help="folder of OBJ files to prepare instead")
+    parser.add_argument("--shapes", type=int, default=1500, help="procedural shapes to train on (default: 1500)")
     parser.add_argument("--count", type=int, default=600, help="most files (default: 600)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of loader and training step (default: 5)")
     options = parser.parse_args()
     threads = cli.use_threads(0)
-    figures = {"name": "data", "threads": threads}
+    figures: dict[str, Any] = {"name": "data", "preset": options.preset, "threads": threads}
     with tempfile.TemporaryDirectory() as place:
         files = options.files or write_files(Path(place) / "files", options.count)
         figures.update(measure_prepare(files, Path(place)))
         figures.update(measure_render(files))
-        figures.update(measure_loader(Path(place), options.rounds))
-    print(json.dumps(figures))
-    return 0
+        figures.update(measure_loader(options.preset, Path(place), options.shapes, options.rounds))
+    return finish(figures)
 
 
 def write_files(folder: Path, count: int) -> Path:
@@ -78,11 +86,7 @@ def middling_meshes(count: int) -> list[Mesh]:
         shapes = (make_shape(0, k)[0] for k in range(100_000))
         middling = (mesh for mesh in shapes if FACES[0] <= len(mesh.faces) <= FACES[1])
         return [mesh for mesh, _ in zip(middling, range(count), strict=False)]
-    with np.load(SHARED) as z:
-        vertices, faces, vo, fo = (z[name] for name in ("vertices", "faces", "vertex_offsets", "face_offsets"))
-    sizes = np.diff(fo)
-    chosen = np.flatnonzero((sizes >= FACES[0]) & (sizes <= FACES[1]))[:count].tolist()
-    return [Mesh(vertices[vo[i] : vo[i + 1]], faces[fo[i] : fo[i + 1]].astype(np.int32)) for i in chosen]
+    return packed_meshes(SHARED, *FACES)[1][:count]
 
 
 def measure_prepare(files: Path, place: Path) -> dict[str, float]:
@@ -109,12 +113,6 @@ def measure_prepare(files: Path, place: Path) -> dict[str, float]:
     }
 
 
-def processor_seconds(pid: int) -> float:
-    """That a process has used so far, its start included (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measure_render(files: Path) -> dict[str, float]:
     meshes = [load(path) for path in list_inputs(files)[:40]]
     render(meshes[0], 512)  # starts OpenGL
@@ -128,50 +126,57 @@ def measure_render(files: Path) -> dict[str, float]:
     return {name: 1000 * float(value) for name, value in figures.items()}
 
 
-def measure_loader(place: Path, rounds: int) -> dict[str, float]:
-    """Loader and training step in turn, so that both see the same machine; medians."""
-    config = PRESETS["ArAE-tiny"][1]
-    prepare(PrepareConfig("shapes:1500", str(place / "set")))
-    tokenizer = Tokenizer(config.tokenizer)
-    data = replace(config.data, data=(str(place / "set"),))
-    points = config.model.point_encoder.point_num
-    train, _ = build_datasets(data, tokenizer, point_num=points, max_seq_length=config.model.decoder.max_seq_length)
-    torch.manual_seed(0)
-    model = ArAE(config.model, tokenizer.vocab_size)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.train.lr)
-    sampler = BatchSampler(train, config.train.batch_size, sort_by_length=config.train.sort_by_length)
-    loader = make_loader(train, sampler, num_workers=1)
-    next(iter(loader))  # starts the process
-    delivered, consumed = [], []
-    for epoch in range(rounds):
-        sampler.set_epoch(epoch)
-        started = time.perf_counter()
-        batches = list(loader)
-        delivered.append(tokens(batches) / (time.perf_counter() - started))
-        some = batches[:: max(1, len(batches) // 4)][:4]
-        started = time.perf_counter()
-        for batch in some:
-            step(model, optimizer, batch)
-        if epoch:  # the first compiles kernels
-            consumed.append(tokens(some) / (time.perf_counter() - started))
-        print(f"loader {delivered[-1]:,.0f} tokens/s, step {consumed[-1] if consumed else 0:,.0f}", file=sys.stderr)
-    figures = {"loader_tokens_per_s": float(np.median(delivered)), "step_tokens_per_s": float(np.median(consumed))}
-    return {"loader_ratio": figures["loader_tokens_per_s"] / figures["step_tokens_per_s"], **figures}
+def measure_loader(preset: str, place: Path, shapes: int, rounds: int) -> dict[str, Any]:
+    """An epoch of one loader process and some training steps in turn, so that both see the same machine."""
+    config = PRESETS[preset][1]
+    prepare(PrepareConfig(f"shapes:{shapes}", str(place / "set")))
+    data = replace(config.data, data=(str(place / "set"),), num_workers=1)
+    task = ArAETask(config.tokenizer, config.model, data, config.train)
+    task.build_data()
+    seed_all("weights")
+    model = task.build_model().train()
+    optimizers = build_optimizers(model, config.train)
+    next(iter(task.batches(0, 0, 0, 1)))  # starts the process
+    delivered, taken = [], []
+    for epoch in range(rounds + 1):
+        batches, spent = load_epoch(task, epoch)
+        some = batches[:: max(1, len(batches) // STEPS)][:STEPS]
+        _, step_spent = timed(lambda some=some: [step(task, model, optimizers, batch) for batch in some])
+        if epoch:  # in the first one kernels are made
+            delivered.append(rates(count_ids(task, batches), spent))
+            taken.append(rates(count_ids(task, some), step_spent))
+            text = f"loader {delivered[-1][0]:,.0f} ids/s ({delivered[-1][1]:,.0f} a second of its processor time)"
+            print(f"{text}, step {taken[-1][0]:,.0f} ({taken[-1][1]:,.0f})", file=sys.stderr)
+    return {
+        **ratios("loader_ratio", delivered, taken),
+        **medians("loader_ids_per_s", delivered),
+        **medians("step_ids_per_s", taken),
+        "optimizer": config.train.optimizer,
+        "samples_per_batch": round(statistics.mean(map(len, batches)), 1),
+        "features": batches[0].steps is not None,
+    }
 
 
-def step(model: ArAE, optimizer: torch.optim.Optimizer, batch: Batch) -> None:
-    """As the trainer does it: bf16 autocast, clipped gradients, AdamW."""
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = model(batch.ids, batch.num_faces, points=batch.points).loss
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
+def load_epoch(task: ArAETask, epoch: int) -> tuple[list[Batch], Spent]:
+    """The batches of an epoch, and what they took: the clock, and the loader process's processor time."""
+    before = children_seconds()
+    begun = time.perf_counter()
+    batches = list(task.batches(epoch, 0, 0, 1))
+    return batches, Spent(time.perf_counter() - begun, children_seconds() - before)
 
 
-def tokens(batches: list[Batch]) -> int:
-    """That are predicted: mesh tokens and ends."""
-    return sum(int((batch.ids != 0).sum()) - len(batch) for batch in batches)
+def children_seconds() -> float:
+    """Processor time of the processes that this one has started and that still run."""
+    return sum(processor_seconds(child.pid) for child in multiprocessing.active_children() if child.pid)
+
+
+def step(task: ArAETask, model: Any, optimizers: Sequence[Any], batch: Batch) -> float:
+    return train_step(model, batch, optimizers, loss_of=lambda model, batch: task.loss(model, batch)[0])
+
+
+def count_ids(task: ArAETask, batches: list[Batch]) -> float:
+    """Ids that are predicted: mesh ids and ends."""
+    return sum(task.weight(batch) for batch in batches)
 
 
 if __name__ == "__main__":

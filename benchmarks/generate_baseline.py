@@ -2,7 +2,7 @@
 
 The decoder's shape is that of OPT with its norms after the blocks, so that the weights go into transformers' model as
 they are. The grammar is a `prefix_allowed_tokens_fn`, written as one would: look back to the latest op, count the
-coordinates since, return the list of ids that may follow.
+coordinates since, return the list of ids that may follow. Sequences of a batch have conditions of one length.
 """
 
 from collections.abc import Callable
@@ -58,9 +58,10 @@ def allowed_ids(tokenizer: Tokenizer) -> Callable[[int, Tensor], list[int]]:
     left, right, bom = 3, 4, 5
     coordinates = list(range(6, tokenizer.vocab_size))
     owed = {left: 3, right: 3, bom: 9}
+    longest = max(owed.values()) + 1  # no op lies farther back
 
     def allowed(_row: int, ids: Tensor) -> list[int]:
-        said = ids.tolist()
+        said = ids[-longest:].tolist()
         if not said:
             return [bom]
         count = 0
@@ -74,16 +75,23 @@ def allowed_ids(tokenizer: Tokenizer) -> Callable[[int, Tensor], list[int]]:
 
 
 @torch.inference_mode()
-def generate(model, condition: Tensor, tokenizer: Tokenizer, sampling: SamplingConfig, budget: int) -> np.ndarray:
-    """(T,) mesh ids from a condition (S, C), by transformers' `generate()` with its dynamic cache."""
-    begin = model.get_input_embeddings().weight[BOS]
+def generate(
+    model, conditions: Tensor, tokenizer: Tokenizer, sampling: SamplingConfig, budget: int, grammar: bool = True
+) -> list[np.ndarray]:
+    """(T,) mesh ids of each condition (B, S, C), by transformers' `generate()` with its dynamic cache, as one batch.
+
+    Args:
+        grammar: only ids that may come; without it the rate is an upper bound of what any way of asking could reach.
+    """
+    begin = model.get_input_embeddings().weight[BOS].expand(len(conditions), 1, -1)
     options = {"do_sample": False}
     if sampling.generate_mode == "sample":
         options = {"do_sample": True, "top_k": sampling.top_k}
-    ids = model.generate(
-        inputs_embeds=torch.cat([condition, begin[None]])[None],
+    made = model.generate(
+        inputs_embeds=torch.cat([conditions, begin], dim=1),
+        attention_mask=torch.ones(len(conditions), conditions.shape[1] + 1, dtype=torch.long),
         max_new_tokens=budget,
-        prefix_allowed_tokens_fn=allowed_ids(tokenizer),
+        prefix_allowed_tokens_fn=allowed_ids(tokenizer) if grammar else None,
         **options,
-    )[0].numpy()
-    return ids[ids != EOS]
+    ).numpy()
+    return [ids[(ids != EOS) & (ids != PAD)] for ids in made]

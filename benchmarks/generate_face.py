@@ -1,13 +1,11 @@
 """A random face decoder that benchmarks/generate.py measures, and whether what it generates is right."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.random_weights import ENDLESS
-from core.generation import Engine, Request
+from benchmarks.models import ENDLESS, runner
+from core.generation import Request
 from core.generation.sampling import SamplingConfig
 from core.groups import StepConfig, batch_steps
 from core.model.decoder import DecoderConfig
@@ -32,25 +30,10 @@ def surface_points(count: int) -> list[np.ndarray]:
     return list((0.9 * normals / np.linalg.norm(normals, axis=-1, keepdims=True)).astype(np.float32))
 
 
-def runner(
-    decoder: FaceDecoder,
-    tokenizer: Tokenizer,
-    conditions: Tensor,
-    budget: int,
-    sampling: SamplingConfig,
-    slots: int,
-    cache: torch.dtype | None,
-) -> Callable[[], list[np.ndarray]]:
-    """Generates the ids of a sequence for each condition (B, S, C), so many at a time."""
-    engine = Engine(decoder, tokenizer, sampling, slots, cache_dtype=cache)
+def face_requests(conditions: Tensor, budget: int) -> list[Request]:
+    """One for each condition (B, S, C), with a sphere's points and seed k."""
     clouds = surface_points(len(conditions))
-    asked = [Request(row, k, budget, points=clouds[k], key=k) for k, row in enumerate(conditions)]
-
-    def run() -> list[np.ndarray]:
-        made = {request.key: each.ids for request, each in engine.run(asked)}
-        return [made[k] for k in range(len(conditions))]
-
-    return run
+    return [Request(row, k, budget, points=clouds[k], key=k) for k, row in enumerate(conditions)]
 
 
 def checks(decoder: FaceDecoder, tokenizer: Tokenizer, conditions: Tensor, budget: int) -> dict[str, bool]:
@@ -59,7 +42,7 @@ def checks(decoder: FaceDecoder, tokenizer: Tokenizer, conditions: Tensor, budge
     batch = len(conditions)
 
     def made(how: SamplingConfig, slots: int) -> list[np.ndarray]:
-        return runner(decoder, tokenizer, conditions, budget, how, slots, None)()
+        return runner(decoder, tokenizer, face_requests(conditions, budget), how, slots)()
 
     meshes = {how.generate_mode: made(how, batch) for how in (greedy, sampling)}
     clouds = surface_points(batch)

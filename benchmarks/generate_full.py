@@ -2,27 +2,25 @@
 
 Parts 2 and 3 of benchmarks/generate.py. As a process of its own (part 3):
 
-    python -m benchmarks.generate_full WEIGHTS FACES THREADS --write      # random weights of the preset, in bfloat16
-    python -m benchmarks.generate_full WEIGHTS FACES THREADS [--whole]    # load them, generate; the last line is JSON
+    python -m benchmarks.generate_full PRESET WEIGHTS FACES THREADS --write    # random weights, in bfloat16
+    python -m benchmarks.generate_full PRESET WEIGHTS FACES THREADS [--whole]  # load, generate; the last line is JSON
 """
 
 import argparse
 import json
-import resource
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks.random_weights import random_model
+from benchmarks.machine import peak_bytes, seconds
+from benchmarks.models import face_count, random_model
 from core import cli
-from core.config import ARAE
+from core.config import PRESETS, Config
 from core.generation import Engine, Request
 from core.generation.sampling import SamplingConfig
 from core.generation.token_stepper import TokenStepper
@@ -40,13 +38,19 @@ TOKENS_PER_FACE = 4.4  # of artists' meshes: how long a cache the faces need
 
 
 @torch.inference_mode()
-def against_memory() -> dict[str, float]:
-    """The step of one sequence after its prefill, against the rate of memory and of its matrix products alone."""
-    model, tokenizer = random_model(ARAE, CPU, torch.bfloat16), Tokenizer(ARAE.tokenizer)
+def against_memory(preset: str = "ArAE", buffer_bytes: int = 2**30) -> dict[str, Any]:
+    """The step of one sequence after its prefill, against the rate of memory and of torch's products alone.
+
+    Args:
+        preset: of a token decoder.
+        buffer_bytes: of what is read to know the rate of memory; no processor's cache may hold it.
+    """
+    config = PRESETS[preset][1]
+    model, tokenizer = random_model(config, CPU, torch.bfloat16), Tokenizer(config.tokenizer)
     engine = Engine(model.mesh_decoder, tokenizer, SamplingConfig(), 1, take_weights=True)
     stepper = engine.stepper
     assert isinstance(stepper, TokenStepper)
-    condition = torch.randn(ARAE.model.num_cond_tokens, ARAE.model.decoder.hidden_dim).bfloat16()
+    condition = torch.randn(config.model.num_cond_tokens, config.model.decoder.hidden_dim).bfloat16()
     request = Request(condition, 0, 4 * (STEPS + 10))
     stepper.check(request)
     stepper.admit(0, request)
@@ -57,9 +61,9 @@ def against_memory() -> dict[str, float]:
         linears += [layer.self_attn.qkv, layer.self_attn.out_proj, layer.fc1, layer.fc2]  # type: ignore[union-attr]
     weights = sum(linear.out_features * linear.in_features for linear in linears) * 2
     times: dict[str, list[float]] = {"step": [], "products": [], "rate": []}
-    buffer = torch.ones(2**28, dtype=torch.float32)  # a gigabyte
+    buffer = torch.ones(buffer_bytes // 4, dtype=torch.float32)
     for _ in range(STEPS // stepper.poll_interval):
-        times["rate"].append(buffer.numel() * 4 / seconds(buffer.sum))
+        times["rate"].append(buffer_bytes / seconds(buffer.sum))
         times["step"].append(seconds(stepper.step) / stepper.poll_interval)
         times["products"].append(seconds(lambda: products(stepper, linears)))
     length = int(stepper.cache.host_lengths[0])
@@ -67,38 +71,33 @@ def against_memory() -> dict[str, float]:
     step, rate = statistics.median(times["step"]), statistics.median(times["rate"])
     bound = (weights + cached) / rate
     print(
-        f"full size, bf16, after {length} positions: {1e3 * step:.1f} ms a step; {(weights + cached) / 1e9:.2f} GB at "
-        f"{rate / 1e9:.1f} GB/s take {1e3 * bound:.1f} ms, the matrix products alone "
+        f"{preset}, bf16, after {length} positions: {1e3 * step:.1f} ms a step; {(weights + cached) / 1e9:.2f} GB at "
+        f"{rate / 1e9:.1f} GB/s take {1e3 * bound:.1f} ms, torch's products alone "
         f"{1e3 * statistics.median(times['products']):.1f} ms",
         flush=True,
     )
+    of_memory = [(weights + cached) / r / s for r, s in zip(times["rate"], times["step"], strict=True)]
+    of_products = [p / s for p, s in zip(times["products"], times["step"], strict=True)]
     return {
-        "bandwidth_share": statistics.median(
-            (weights + cached) / r / s for r, s in zip(times["rate"], times["step"], strict=True)
-        ),
-        "matmul_share": statistics.median(p / s for p, s in zip(times["products"], times["step"], strict=True)),
+        "bandwidth_share": statistics.median(of_memory),
+        "bandwidth_share_range": [min(of_memory), max(of_memory)],
+        "products_share": statistics.median(of_products),
+        "products_share_range": [min(of_products), max(of_products)],
         "full_size_ms_per_token": 1e3 * step,
     }
 
 
 def products(stepper: TokenStepper, linears: list[Any]) -> None:
-    """A step's matrix products and nothing else: every weight, and the scores and means of attention, by torch."""
+    """A step's products by torch and nothing else: its linear layers on every weight, as laid out for the step, and its
+    attention (`scaled_dot_product_attention`) to the cache."""
     cache = stepper.cache
     inputs = {each.in_features: torch.ones(1, each.in_features, dtype=torch.bfloat16) for each in linears}
     length = int(cache.host_lengths[0]) + 1
-    query = torch.ones(cache.heads, cache.head_dim, 1, dtype=torch.bfloat16)
-    shares = torch.ones(cache.heads, 1, length, dtype=torch.bfloat16)
+    query = torch.ones(1, cache.heads, 1, cache.head_dim, dtype=torch.bfloat16)
     for linear in linears:
         linear(inputs[linear.in_features])
     for keys, values in zip(cache.keys, cache.values, strict=True):
-        torch.bmm(keys[:, :length], query)
-        torch.bmm(shares, values[:, :length])
-
-
-def seconds(function: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    function()
-    return time.perf_counter() - begun
+        F.scaled_dot_product_attention(query, keys[None, :, :length], values[None, :, :length])
 
 
 # ---- 3 --------------------------------------------------------------------------------------------------------------
@@ -106,6 +105,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("preset", choices=PRESETS)
     parser.add_argument("weights", type=Path)
     parser.add_argument("faces", type=int)
     parser.add_argument("threads", type=int)
@@ -113,32 +113,32 @@ def main() -> int:
     parser.add_argument("--whole", action="store_true")
     options = parser.parse_args()
     cli.use_threads(options.threads)
+    config = PRESETS[options.preset][1]
     if options.write:
-        save_file(random_model(ARAE, CPU, torch.bfloat16).state_dict(), options.weights)
+        save_file(random_model(config, CPU, torch.bfloat16).state_dict(), options.weights)
         return 0
-    print(json.dumps(generated(options.weights, options.faces, options.whole)))
+    print(json.dumps(generated(config, options.weights, options.faces, options.whole)))
     return 0
 
 
 @torch.inference_mode()
-def generated(weights: Path, faces: int, whole: bool) -> dict[str, float]:
+def generated(config: Config, weights: Path, faces: int, whole: bool) -> dict[str, float]:
     """Load, encode a cloud of points, generate so many faces; the resident peak of it all."""
-    begun = time.perf_counter()
-    tokenizer = Tokenizer(ARAE.tokenizer)
-    model = build_loaded(lambda: ArAE(ARAE.model, tokenizer.vocab_size), weights, torch.bfloat16)
+    tokenizer = Tokenizer(config.tokenizer)
+    model = build_loaded(lambda: ArAE(config.model, tokenizer.vocab_size), weights, torch.bfloat16)
     assert isinstance(model, ArAE)
-    points = torch.rand(1, ARAE.model.point_encoder.point_num, 3).bfloat16() - 0.5
+    points = torch.rand(1, config.model.point_encoder.point_num, 3).bfloat16() - 0.5
     condition = model.condition(model.encode(points), torch.tensor([faces]))[0]
     engine = Engine(model.mesh_decoder, tokenizer, SamplingConfig(), 1, take_weights=True)
-    loaded = peak_gb()
+    loaded = peak_bytes() / 1e9
     budget = int(TOKENS_PER_FACE * faces) + 10
     made = 0
     if whole:
         for _, each in engine.run([Request(condition, 0, 2 * budget, max_faces=faces)]):
-            made = len(tokenizer.decode(each.ids)[1])
+            made = face_count(tokenizer, [each.ids])
     else:
         made = last_faces(engine, condition, budget)
-    return {"peak_gb": peak_gb(), "loaded_gb": loaded, "generated": made, "seconds": time.perf_counter() - begun}
+    return {"peak_gb": peak_bytes() / 1e9, "loaded_gb": loaded, "generated": made}
 
 
 def last_faces(engine: Engine, condition: Tensor, budget: int) -> int:
@@ -152,18 +152,10 @@ def last_faces(engine: Engine, condition: Tensor, budget: int) -> int:
         buffer[:, start : start + count] = 0
     stepper.cache.filled(0, count)
     stepper.written[0] = stepper.host_written[0] = count
-    before = faces_of(engine, stepper.ids(0)[count:])
+    before = face_count(engine.tokenizer, [stepper.ids(0)[count:]])
     while not stepper.step():
         pass
-    return faces_of(engine, stepper.ids(0)[count:]) - before
-
-
-def faces_of(engine: Engine, ids: np.ndarray) -> int:
-    return len(engine.tokenizer.decode(ids)[1])
-
-
-def peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return face_count(engine.tokenizer, [stepper.ids(0)[count:]]) - before
 
 
 if __name__ == "__main__":

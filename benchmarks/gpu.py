@@ -5,11 +5,13 @@
 1. Agreement: the weights that ship generate in float32 on both devices (greedy groups of the first faces are compared),
    and on the GPU with steps recorded as graphs and without, and in a batch and alone (random token decoder, float32).
 2. The full-size presets `ArAE` and `ArAE-face`, random, in bfloat16: ids and faces a second of 1 and of 16 sequences
-   after their prefill. bandwidth_share: the time in which memory could be read once (weights and cache of a step over
-   the rate measured here) over the step's time.
+   after their prefill. Faces are counted in what was written: a step of the face decoder that begins a sub-mesh writes
+   no face yet. bandwidth_share: the time in which memory could be read once (weights and cache of a step over the rate
+   measured here) over the step's time.
 3. The weights that ship, bfloat16, plain sampling and the preset's guided one: faces a second of 1 and 64 meshes.
-4. A training step (forward, backward, clipping, AdamW; bf16 autocast) of both full-size presets on a mesh of 3,840
-   faces, and of ArAE-tiny on 256 meshes: ids a second, share of the rate of matrix products (MFU), peak memory.
+4. A training step (forward, backward, clipping, the preset's optimizers; bf16 autocast) of both full-size presets on a
+   mesh of 3,840 faces, and of ArAE-tiny on 256 meshes: ids a second, share of the rate of matrix products (MFU), peak
+   memory.
 
 On a CPU it runs with --quick, to see that it works. The last line is one JSON object.
 """
@@ -20,7 +22,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +31,25 @@ import torch
 sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.random_weights import random_model
+from benchmarks.generate_shipped import faces_per_second
+from benchmarks.machine import finish, seconds
+from benchmarks.meshes import dataset_of
+from benchmarks.models import SHAPES_SEED, SHIPPED, face_count, random_model, requests, runner, shipped, train_step
 from core import cli
 from core.config import PRESETS, Config
-from core.data.batch import collate
-from core.data.dataset import MeshDataset
-from core.data.mesh import normalize, sample_surface
+from core.data.batch import Batch, collate
+from core.data.mesh import Mesh, normalize
 from core.data.shapes import make_shape
 from core.data.sources import PackedMeshes
-from core.generation import Engine, Request
+from core.generation import Engine
 from core.generation.sampling import SamplingConfig
 from core.model.arae import ArAE
-from core.tokens import Tokenizer
+from core.tokens import PAD, Tokenizer
 from core.training import estimate
-from core.training.optim import build_optimizer
+from core.training.optim import build_optimizers
 from core.training.steps import seed_all
-from core.training.weights import load_weights
 
-ROOT = Path(__file__).parents[1]
 FULL, FULL_FACE = "ArAE", "ArAE-face"
-TINY = ROOT / "pretrained/ArAE-tiny/model.safetensors"
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def main() -> int:
     device = torch.device(options.device)
     cli.use_threads(0)
     full, full_face = ("ArAE-nano", "ArAE-nano-face") if options.quick else (FULL, FULL_FACE)
-    figures: dict[str, Any] = {"name": "gpu", "device": device_name(device), "torch": torch.__version__}
+    figures: dict[str, Any] = {"name": "gpu", "torch": torch.__version__}
     rate = memory_rate(device)
     figures["memory_gb_per_s"] = rate / 1e9
     parts: list[tuple[str, Callable[[], dict[str, Any]]]] = [
@@ -70,56 +70,20 @@ def main() -> int:
         ("generation_tiny", lambda: tiny_generation(device, options.quick)),
         ("training_token", lambda: training(full, device, options.quick)),
         ("training_face", lambda: training(full_face, device, options.quick)),
-        ("training_tiny", lambda: training("ArAE-tiny", device, options.quick, 8 if options.quick else 256)),
+        ("training_tiny", lambda: training(SHIPPED, device, options.quick, 8 if options.quick else 256)),
     ]
     for name, part in parts:
         begun = time.perf_counter()
         figures[name] = part()
         print(f"{name} ({time.perf_counter() - begun:.0f} s): {json.dumps(figures[name])}", flush=True)
-    print(json.dumps(figures))
-    return 0
-
-
-def device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def seconds(device: torch.device, function: Callable[[], object]) -> float:
-    wait(device)
-    begun = time.perf_counter()
-    function()
-    wait(device)
-    return time.perf_counter() - begun
+    return finish(figures, device)
 
 
 def memory_rate(device: torch.device) -> float:
     """Bytes a second of reading a large buffer."""
     buffer = torch.ones(2**30 if device.type == "cuda" else 2**26, dtype=torch.float32, device=device)
     buffer.sum()
-    return max(buffer.numel() * 4 / seconds(device, buffer.sum) for _ in range(5))
-
-
-def clouds(config: Config, count: int) -> list[np.ndarray]:
-    points = config.model.point_encoder.point_num
-    meshes = [normalize(make_shape(99, k)[0])[0] for k in range(count)]
-    return [sample_surface(mesh, points, np.random.default_rng(k)).astype(np.float32) for k, mesh in enumerate(meshes)]
-
-
-@torch.inference_mode()
-def requests(model: ArAE, config: Config, count: int, budget: int, seed: int = 0) -> list[Request]:
-    weight = next(model.parameters())
-    made = []
-    for k, points in enumerate(clouds(config, count)):
-        given = torch.as_tensor(points, device=weight.device)[None].to(weight.dtype)
-        faces = torch.tensor([min(config.data.max_face_length, 4000)], device=weight.device)
-        condition = model.condition(model.encode(given), faces)[0]
-        made.append(Request(condition, seed + k, budget, points=points, key=k))
-    return made
+    return max(buffer.numel() * 4 / seconds(buffer.sum, device) for _ in range(5))
 
 
 # ---- 1 --------------------------------------------------------------------------------------------------------------
@@ -128,13 +92,14 @@ def requests(model: ArAE, config: Config, count: int, budget: int, seed: int = 0
 @torch.inference_mode()
 def agreement(device: torch.device) -> dict[str, Any]:
     torch.backends.cuda.matmul.allow_tf32 = False
-    config = PRESETS["ArAE-tiny"][1]
+    config = PRESETS[SHIPPED][1]
     greedy = SamplingConfig("greedy", refuse_faces=True)
     made = []
     for where in (torch.device("cpu"), device):
         model = shipped(where, torch.float32)
-        engine = Engine(model.mesh_decoder, Tokenizer(config.tokenizer), greedy, 4)
-        made.append({r.key: g.ids for r, g in engine.run(requests(model, config, 4, 400))})
+        made.append(
+            runner(model.mesh_decoder, Tokenizer(config.tokenizer), requests(model, config, 4, 400), greedy, 4)()
+        )
     out: dict[str, Any] = {"cpu_ids_equal_until": [first_difference(made[0][k], made[1][k]) for k in range(4)]}
     out["cpu_ids"] = [len(made[0][k]) for k in range(4)]
     nano = PRESETS["ArAE-nano"][1]
@@ -154,13 +119,6 @@ def first_difference(a: np.ndarray, b: np.ndarray) -> int:
     shared = min(len(a), len(b))
     different = np.flatnonzero(a[:shared] != b[:shared])
     return int(different[0]) if len(different) else shared
-
-
-def shipped(device: torch.device, dtype: torch.dtype) -> ArAE:
-    config = PRESETS["ArAE-tiny"][1]
-    model = ArAE(config.model, Tokenizer(config.tokenizer).vocab_size)
-    load_weights(model, TINY, strict=True)
-    return model.to(device, dtype).eval()
 
 
 # ---- 2, 3 -----------------------------------------------------------------------------------------------------------
@@ -184,10 +142,11 @@ def generation(preset: str, device: torch.device, rate: float, quick: bool) -> d
             stepper.admit(slot, request)
         for _ in range(begin):
             stepper.step()
-        before = int(stepper.cache.host_lengths[0])
-        times = [seconds(device, stepper.step) for _ in range(looks)]
+        before, faces = int(stepper.cache.host_lengths[0]), _faces(stepper, tokenizer)
+        times = [seconds(stepper.step, device) for _ in range(looks)]
         steps = (int(stepper.cache.host_lengths[0]) - before) / looks
         step = statistics.median(times) / steps
+        faces_a_step = (_faces(stepper, tokenizer) - faces) / (steps * looks)
         layers = config.model.decoder.num_layers
         weights = sum(p.numel() * p.element_size() for p in model.mesh_decoder.parameters())
         if not face:
@@ -195,7 +154,8 @@ def generation(preset: str, device: torch.device, rate: float, quick: bool) -> d
         cached = 2 * layers * slots * before * config.model.decoder.hidden_dim * 2
         out[f"b{slots}"] = {
             "ms_a_step": round(1e3 * step, 3),
-            ("faces_per_s" if face else "ids_per_s"): round(slots / step, 1),
+            ("groups_per_s" if face else "ids_per_s"): round(slots / step, 1),
+            "faces_per_s": round(faces_a_step / step, 1),
             "positions": before,
             "bandwidth_share": round((weights + cached) / rate / step, 3),
         }
@@ -204,22 +164,14 @@ def generation(preset: str, device: torch.device, rate: float, quick: bool) -> d
     return out
 
 
-@torch.inference_mode()
+def _faces(stepper: Any, tokenizer: Tokenizer) -> int:
+    """That all slots have written so far."""
+    return face_count(tokenizer, [stepper.ids(slot) for slot in range(stepper.slots)])
+
+
 def tiny_generation(device: torch.device, quick: bool) -> dict[str, Any]:
     """Faces a second of the weights that ship, meshes ended by themselves."""
-    config = PRESETS["ArAE-tiny"][1]
-    model = shipped(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
-    tokenizer, out = Tokenizer(config.tokenizer), {}
-    plain = replace(config.test.sampling, candidates=1)
-    for name, sampling in (("plain", plain), ("guided", config.test.sampling)):
-        for slots in (1, 4) if quick else (1, 64):
-            engine = Engine(model.mesh_decoder, tokenizer, sampling, slots)
-            asked = requests(model, config, 2 if slots == 1 else slots, 800)
-            begun = time.perf_counter()
-            made = [g.ids for _, g in engine.run(asked)]
-            spent = time.perf_counter() - begun
-            out[f"{name}_b{slots}"] = round(sum(len(tokenizer.decode(ids)[1]) for ids in made) / spent, 1)
-    return out
+    return faces_per_second(1, 4, 4, 100, device) if quick else faces_per_second(2, 64, 64, device=device)
 
 
 # ---- 4 --------------------------------------------------------------------------------------------------------------
@@ -236,23 +188,18 @@ def training(preset: str, device: torch.device, quick: bool, count: int = 1) -> 
     model.train()
     decoder: Any = model.mesh_decoder
     (decoder if config.model.decoder.decoder == "face" else decoder.model).checkpointing = not tiny
-    optimizer = build_optimizer(model, 1e-5, 0.01)
-    batch = training_batch(config, tokenizer, count, quick).to(device)
-    lengths = [int(n) for n in (batch.ids != 0).sum(1)]
+    optimizers = build_optimizers(model, config.train)
+    batch = training_batch(config, count, quick).to(device)
+    lengths = [int(n) - 1 for n in (batch.ids != PAD).sum(1)]
 
     def step() -> None:
         seed_all("step")
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        train_step(model, batch, optimizers)
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     step()
-    spent = min(seconds(device, step) for _ in range(1 if quick else 4))
+    spent = min(seconds(step, device) for _ in range(1 if quick else 4))
     flops = estimate.step_flops(config.model, tokenizer.vocab_size, lengths)
     peak = estimate.matmul_peak(device, "bf16")
     out = {
@@ -267,31 +214,21 @@ def training(preset: str, device: torch.device, quick: bool, count: int = 1) -> 
     return out
 
 
-def training_batch(config: Config, tokenizer: Tokenizer, count: int, quick: bool) -> Any:
+def training_batch(config: Config, count: int, quick: bool) -> Batch:
     """Procedural shapes; at full size one mesh that fills most of the face limit, of many of them side by side."""
     most = config.data.max_face_length
     if count == 1 and not quick:
         meshes = [tiled_spheres(3900)]
     else:
-        meshes = [mesh for k in range(40 + 4 * count) if len((mesh := make_shape(99, k)[0]).faces) <= most]
-    data = replace(config.data, max_face_length=max(most, 4000), testset_size=count)
-    dataset = MeshDataset(
-        PackedMeshes([normalize(mesh)[0] for mesh in meshes], [str(k) for k in range(len(meshes))]),
-        tokenizer,
-        data,
-        train=False,
-        point_num=config.model.point_encoder.point_num,
-        max_seq_length=config.model.decoder.max_seq_length,
-        steps=config.model.steps if config.model.decoder.decoder == "face" else None,
-    )
+        meshes = [mesh for k in range(40 + 4 * count) if len((mesh := make_shape(SHAPES_SEED, k)[0]).faces) <= most]
+    source = PackedMeshes([normalize(mesh)[0] for mesh in meshes], [str(k) for k in range(len(meshes))])
+    dataset = dataset_of(source, config, train=False, max_face_length=max(most, 4000), testset_size=count)
     return collate([dataset[k] for k in range(min(count, len(dataset)))])
 
 
-def tiled_spheres(faces: int) -> Any:
+def tiled_spheres(faces: int) -> Mesh:
     """About so many faces: icospheres of 320 in a row of rows."""
     import trimesh
-
-    from core.data.mesh import Mesh
 
     ball = trimesh.creation.icosphere(2, 0.4)
     spheres = [ball.copy().apply_translation((k % 4, k // 4, 0)) for k in range(faces // len(ball.faces))]

@@ -1,18 +1,19 @@
 """Weights against the same model untrained, on meshes that neither has seen.
 
+    python benchmarks/heldout.py [ArAE-tiny] [--resume pretrained/ArAE-tiny] [--limit 100]
     python ../shared/data/export.py /tmp/test_pack --split test_pack
     python benchmarks/heldout.py ArAE-tiny --resume pretrained/ArAE-tiny --data /tmp/test_pack --limit 100
 
-Takes the first --limit meshes by name that have at most the preset's face count. Measures nats per face (sum of the
-tokens' negative log likelihood over the number of faces), and of one sampled mesh each: the share that ended by itself
-within the token budget, and the median Chamfer distance to the input (mean of both directions' nearest distances, as a
-share of the bounding box's diagonal). The last line is one JSON object; `ratio` is trained over untrained distance.
+Takes --limit meshes that have at most the preset's face count: an even choice of those in --data, by name, or
+procedural shapes of a seed that training does not use. Measures nats per face (sum of the tokens' negative log
+likelihood over the number of faces), and of one sampled mesh each: the share that ended by itself within the token
+budget, and the median Chamfer distance to the input (mean of both directions' nearest distances, as a share of the
+bounding box's diagonal). The last line is one JSON object; `ratio` is trained over untrained distance.
 """
 
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,13 @@ import torch
 sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.machine import finish
+from benchmarks.meshes import dataset_of, unseen_objects
 from core import cli
 from core.config import PRESETS, Config
 from core.data.batch import collate
 from core.data.dataset import MeshDataset, Sample
-from core.data.mesh import Mesh, clean, list_inputs, load, normalize
+from core.data.mesh import normalize
 from core.data.metrics import chamfer
 from core.data.sources import PackedMeshes
 from core.inference.generator import MeshGenerator
@@ -38,44 +41,28 @@ BATCH = 10
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("preset", choices=PRESETS)
-    parser.add_argument("--resume", required=True, help="weights to measure")
-    parser.add_argument("--data", required=True, help="folder of meshes that were not trained on")
+    presets = [name for name in PRESETS if name.startswith("ArAE")]
+    parser.add_argument("preset", nargs="?", default="ArAE-tiny", choices=presets)
+    parser.add_argument("--resume", default="pretrained/ArAE-tiny", help="weights to measure")
+    parser.add_argument("--data", help="folder of meshes that were not trained on (default: procedural shapes)")
     parser.add_argument("--limit", type=int, default=100, help="meshes to measure on (default: 100)")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     cli.use_threads(0)
     config = PRESETS[options.preset][1]
-    dataset = read_meshes(config, options.data, options.limit)
-    figures = {"name": "heldout", "preset": options.preset, "meshes": len(dataset)}
+    dataset = make_dataset(config, options.data, options.limit)
+    figures = {"name": "heldout", "preset": options.preset, "data": options.data or "shapes", "meshes": len(dataset)}
     for name, resume in (("untrained", ""), ("trained", options.resume)):
         figures.update({f"{name}_{key}": value for key, value in measure(config, dataset, resume).items()})
     figures["ratio"] = figures["trained_chamfer_median"] / figures["untrained_chamfer_median"]
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures))
-    return 0
+    return finish(figures)
 
 
-def read_meshes(config: Config, folder: str, limit: int) -> MeshDataset:
-    """The first meshes of a folder, by name, that fit the preset."""
-    kept: list[Mesh] = []
-    names: list[str] = []
-    for path in list_inputs(folder):
-        mesh = normalize(clean(load(path)))[0]
-        if not mesh.is_points and len(mesh.faces) <= config.data.max_face_length:
-            kept.append(mesh)
-            names.append(path.name)
-        if len(kept) == limit:
-            break
-    return MeshDataset(
-        PackedMeshes(kept, names),
-        Tokenizer(config.tokenizer),
-        replace(config.data, testset_size=limit),
-        train=False,
-        point_num=config.model.point_encoder.point_num,
-        max_seq_length=config.model.decoder.max_seq_length,
-    )
+def make_dataset(config: Config, folder: str | None, limit: int) -> MeshDataset:
+    meshes, names = unseen_objects(folder, limit, config.data.max_face_length)
+    return dataset_of(PackedMeshes(meshes, names), config, train=False, testset_size=limit)
 
 
 def measure(config: Config, dataset: MeshDataset, resume: str) -> dict[str, float]:
@@ -116,7 +103,7 @@ def measure(config: Config, dataset: MeshDataset, resume: str) -> dict[str, floa
 def token_nats(model: ArAE, samples: list[Sample]) -> float:
     """Negative log likelihood of the samples' tokens and ends, in nats."""
     batch = collate(samples)
-    output = model(batch.ids, batch.num_faces, points=batch.points)
+    output = model(batch.ids, batch.num_faces, points=batch.points, steps=batch.steps)
     return float(output.loss_ce) * len(output.labels)
 
 

@@ -1,6 +1,6 @@
 """How fast meto encodes and decodes, how the time grows with the mesh, and how much memory it takes.
 
-    python benchmarks/meto.py [--data ../shared/data/lowpoly_cc0.npz] [--backend LR_ABSCO] [--quick]
+    python benchmarks/meto.py [--data ../shared/data/lowpoly_cc0.npz] [--backend LR_ABSCO] [--most_faces N]
 
 One thread. Times are this thread's CPU time, the best of several, so that other work on the machine shows as little as
 it can; each is also given as a ratio to a numpy sort of the mesh's half edges in the same run. The last line is JSON:
@@ -9,10 +9,7 @@ icosphere), encode_growth is the largest time a face over that of the same kind 
 bytes_per_face the peak of an encoding of the largest mesh, its input and output included.
 """
 
-from __future__ import annotations
-
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -24,8 +21,12 @@ from typing import Any
 
 import numpy as np
 
-sys.path = [p for p in sys.path if Path(p).resolve() != Path(__file__).resolve().parent]  # this file is no package
-from meto import Engine  # noqa: E402
+sys.path.pop(0)  # this folder: this file is no package
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.machine import finish, peak_bytes
+from core import cli
+from meto import Engine
 
 Mesh = tuple[np.ndarray, np.ndarray]
 
@@ -164,39 +165,36 @@ def bytes_per_face(backend: str, mesh: Mesh) -> float:
 def measure_memory(backend: str, path: Path) -> None:
     engine = Engine(1024, backend=backend)
     engine.encode(*torus(1000))
-    before = peak_memory()
+    before = peak_bytes()
     with np.load(path) as mesh:
         engine.encode(mesh["vertices"], mesh["faces"], mark_out_of_range=True)
-    print(peak_memory() - before)
+    print(peak_bytes() - before)
 
 
-def peak_memory() -> int:
-    """Bytes. Linux' getrusage is of no use: it counts what the parent had when it forked."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA, help="packed meshes (vertices, faces and their offsets)")
     parser.add_argument("--backend", default="LR_ABSCO", choices=["LR_ABSCO", "LR", "CLERS"])
-    parser.add_argument("--quick", action="store_true", help="no meshes above 330,000 faces")
+    parser.add_argument("--most_meshes", type=int, default=10**9, help="of the packed ones (default: all)")
+    parser.add_argument("--most_faces", type=int, default=3_000_000, help="of a mesh (default: 3,000,000)")
     parser.add_argument("--measure-memory", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure_memory:
         measure_memory(args.backend, args.measure_memory)
-        return
+        return 0
 
     engine = Engine(1024, backend=args.backend)
-    sizes = [10_000, 100_000, 330_000] if args.quick else [10_000, 100_000, 1_000_000, 3_000_000]
-    inputs = [("artist", artist_meshes(args.data), 5), ("icosphere", [icosphere(7)], 15)]
+    sizes = [n for n in (10_000, 100_000, 1_000_000, 3_000_000) if n <= args.most_faces]
+    levels = [level for level in (5, 7, 8) if 20 * 4**level <= max(args.most_faces, 20 * 4**5)]
+    if not sizes:
+        raise ValueError(f"--most_faces {args.most_faces}: at least 10000")
+    inputs = [
+        ("artist", artist_meshes(args.data)[: args.most_meshes], 5),
+        ("icosphere", [icosphere(min(7, levels[-1]))], 15),
+    ]
     speeds = [speed(engine, name, meshes, repeats) for name, meshes, repeats in inputs]
     kinds = [
-        ("icosphere", (icosphere(level) for level in ((5, 7) if args.quick else (5, 7, 8)))),
+        ("icosphere", map(icosphere, levels)),
         ("torus", map(torus, sizes)),
         ("perforated", map(perforated, sizes)),
     ]
@@ -210,8 +208,8 @@ def main() -> None:
         "encode_growth": round(max(ratios), 2),
         "bytes_per_face": round(memory),
     }
-    print(json.dumps(figures))
+    return finish(figures)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.run(main))

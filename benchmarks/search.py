@@ -8,7 +8,8 @@ and lie on the device: a row's time is the model's alone. The learning rate foll
 time, a process of one thread each; a row that is faster sees more faces. `--rows` takes names, or the beginnings of
 names; `--list` prints them. Nothing here looks at `test_pack`.
 
-Prints a line of JSON for each row and seed as it ends, and a table of all.
+Prints a line of JSON for each row and seed as it ends, and a table of all. The last line is one JSON object: each row's
+nats a face, the mean of its seeds and their spread, and over the first row's.
 """
 
 import argparse
@@ -33,7 +34,9 @@ sys.path.pop(0)  # this folder: meto.py in it is no package
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import search_variants as v
-from benchmarks.decoders_data import batches_of, make_dataset, nats_per_face, train_step
+from benchmarks.decoders_data import batches_of, make_dataset, nats_per_face
+from benchmarks.machine import finish
+from benchmarks.models import train_step
 from core import cli
 from core.config import PRESETS, Config, with_overrides
 from core.data.batch import Batch, BatchSampler, make_loader
@@ -156,9 +159,9 @@ def data_key(config: Config) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
-def prepare(config: Config, samples: int, piece: int, to: Path) -> None:
-    """Write the training pieces and the held-out ones, batches of `piece` samples."""
-    dataset, held_out = (make_dataset(config, split) for split in ("train", "held_out"))
+def prepare(config: Config, samples: int, piece: int, to: Path, limit: int) -> None:
+    """Write the training pieces and the held-out ones, batches of `piece` samples, of `limit` meshes (0: all)."""
+    dataset, held_out = (make_dataset(config, split, limit=limit) for split in ("train", "held_out"))
     sampler = BatchSampler(dataset, piece, sort_by_length=True)
     loader = make_loader(dataset, sampler, num_workers=cpu_count())
     pieces: list[Batch] = []
@@ -232,6 +235,7 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="of weights and order (default: 0)")
     parser.add_argument("--seconds", type=float, default=150, help="of training a row (default: 150)")
     parser.add_argument("--samples", type=int, default=24000, help="made of each kind of data (default: 24000)")
+    parser.add_argument("--meshes", type=int, default=0, help="of each split that are used (default: all)")
     parser.add_argument("--lanes", type=int, default=1, help="rows at a time (default: 1)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=BATCH)
     parser.add_argument("--out", type=Path, help="append the rows' lines to this file as well")
@@ -250,6 +254,7 @@ def main() -> int:
                 with options.out.open("a") as file:
                     print(json.dumps(result), file=file)
     print_table(results)
+    finish({"name": "search", "seconds": options.seconds, "rows": summary(results)}, torch.device(options.device))
     return int(any("error" in result for result in results))
 
 
@@ -261,7 +266,7 @@ def run(names: list[str], options: argparse.Namespace, folder: Path) -> Iterator
         by_data.setdefault(data_key(config), []).append(name)
     for key, rows in by_data.items():
         begun = time.perf_counter()
-        prepare(configs[rows[0]], options.samples, BATCH[options.device] // 2, folder / key)
+        prepare(configs[rows[0]], options.samples, BATCH[options.device] // 2, folder / key, options.meshes)
         print(f"data of {rows[0]!r}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     context = torch.multiprocessing.get_context("spawn")
     jobs, results = context.Queue(), context.Queue()
@@ -275,6 +280,17 @@ def run(names: list[str], options: argparse.Namespace, folder: Path) -> Iterator
         worker.start()
     for _ in range(len(names) * len(options.seeds)):
         yield results.get()
+
+
+def summary(results: list[dict]) -> dict[str, dict[str, float]]:
+    """Of each row that has not failed."""
+    nats = {name: [r["nats"] for r in results if r["row"] == name and "nats" in r] for name in ROWS}
+    means = {name: statistics.mean(values) for name, values in nats.items() if values}
+    first = next(iter(means.values()), 1.0)
+    return {
+        name: {"nats": mean, "spread": max(nats[name]) - min(nats[name]), "ratio": mean / first}
+        for name, mean in means.items()
+    }
 
 
 def print_table(results: list[dict]) -> None:

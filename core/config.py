@@ -20,7 +20,7 @@ from core.model.dit import DiTConfig
 from core.model.image_encoder import ViTConfig
 from core.model.point_encoder import PointEncoderConfig
 from core.tokens import TokenizerConfig
-from core.training.trainer import TrainConfig
+from core.training.options import RENAMED, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def parse_cli(description: str, args: list[str] | None = None) -> tuple[str, Con
     Raises:
         ValueError: an unknown preset, or options that contradict each other.
     """
-    args = sys.argv[1:] if args is None else args
+    args = [_present_name(word) for word in (sys.argv[1:] if args is None else args)]
     if args and not args[0].startswith("-") and args[0] not in PRESETS:
         raise ValueError(f"unknown preset {args[0]!r}: it is one of {', '.join(PRESETS)}")
     complaint = io.StringIO()
@@ -211,6 +211,15 @@ def parse_cli(description: str, args: list[str] | None = None) -> tuple[str, Con
         if refused := re.search(r"Error parsing [^:]+: (--.*?)[\s│|]*$", complaint.getvalue(), re.MULTILINE):
             raise ValueError(refused[1]) from None
     return args[0] if args else "", _parse(description, args)  # exits with tyro's own words, or the help
+
+
+def _present_name(word: str) -> str:
+    """A word of the command line; the flag of an option that was renamed under its present name."""
+    name = word.removeprefix("--").replace("-", "_")
+    for old, new in RENAMED.items():
+        if word.startswith("--") and name in (old, f"no_{old}"):
+            return "--" + name.replace(old, new)
+    return word
 
 
 def _parse(description: str, args: list[str], show_help: bool = True) -> Config:

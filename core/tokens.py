@@ -18,11 +18,11 @@ ID_OFFSET = 3
 @dataclass(frozen=True)
 class TokenizerConfig:
     discrete_bins: int = 512
-    """Steps into which each axis of [-1, 1] is quantised."""
+    """Number of steps into which each axis of [-1, 1] is quantised."""
     use_meto: bool = True
-    """Tokens of the meto tokenizer; off: nine coordinates a face."""
+    """Use the meto tokenizer; off: nine coordinates per face."""
     meto_backend: Literal["LR_ABSCO", "LR", "CLERS"] = "LR_ABSCO"
-    """Traversal that meto writes."""
+    """Traversal of the meto tokenizer."""
 
     def __post_init__(self):
         if not 2 <= self.discrete_bins <= 65536:

@@ -108,6 +108,13 @@ def test_words_override_the_preset():
     assert config.model == PRESETS["ArAE-nano"][1].model
 
 
+@pytest.mark.parametrize("flag", ["--ignore_memory_check", "--allow_misfit", "--allow-misfit"])
+def test_the_old_name_of_an_option_still_works(flag):
+    assert parse_cli("about", ["ArAE-nano", flag])[1].train.ignore_memory_check
+    assert not parse_cli("about", ["ArAE-nano", flag, "--no_allow_misfit"])[1].train.ignore_memory_check
+    assert tuple(parse_cli("about", ["ArAE-nano", "--data", "allow_misfit"])[1].data.data) == ("allow_misfit",)
+
+
 def test_face_decoder_needs_its_tokenizer():
     with pytest.raises(ValueError, match="--decoder face writes --meto_backend LR_ABSCO"):
         parse_cli("about", ["ArAE-tiny", "--meto_backend", "LR"])

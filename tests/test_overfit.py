@@ -16,7 +16,7 @@ from core.data.sources import PackedMeshes
 from core.inference.generator import MeshGenerator
 from core.model.arae import ArAE
 from core.model.face_decoder import FaceDecoder
-from core.training.tasks import ArAETask
+from core.training.arae_task import ArAETask
 from core.training.trainer import Trainer
 from core.training.weights import load_weights
 
@@ -37,15 +37,14 @@ OPTIONS = {
 class FourMeshes(ArAETask):
     """The same four meshes in training and test, without augmentation."""
 
-    def build_data(self):
+    def build_datasets(self):
         points, longest = self.config.point_encoder.point_num, self.config.decoder.max_seq_length
-        # As build_datasets does it: the face decoder's steps come with the samples.
+        # As the task itself does it: the face decoder's steps come with the samples.
         steps = self.config.steps if self.config.decoder.decoder == "face" else None
         sizes = {"point_num": points, "max_seq_length": longest, "steps": steps}
-        self.train_set = self.test_set = MeshDataset(
-            four_meshes(self.data.max_face_length), self.tokenizer, self.data, train=False, **sizes
-        )
-        self.sampler = None
+        meshes = four_meshes(self.data.max_face_length)
+        dataset = MeshDataset(meshes, self.tokenizer, self.data, train=False, **sizes)
+        return dataset, dataset
 
 
 def four_meshes(most_faces):

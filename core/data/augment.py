@@ -30,11 +30,11 @@ DAMAGE_AXIS = 0.6  # share of the axes along which a vertex is moved
 @dataclass(frozen=True)
 class AugmentConfig:
     use_decimate_aug: bool = True
-    """Half of the time, simplify a mesh of 200 faces or more to a quarter of its faces (at least 100) or more."""
+    """Half of the time, decimate a mesh of 200 or more faces to a random count, at least a quarter of them and 100."""
     use_scale_aug: bool = True
-    """Scale each mesh to a random 0.75 to 0.95 of the cube; off: always 0.95."""
+    """Scale each mesh to a random 0.75 to 0.95 of the cube [-1, 1]; off: always 0.95."""
     use_rotate_aug: bool = True
-    """Turn each mesh about the y axis by a random multiple of rotate_step."""
+    """Rotate each mesh about the y axis by a random multiple of rotate_step."""
     rotate_step: int = 30
     """Step of use_rotate_aug in degrees; a divisor of 360. At 90 walls stay along the axes."""
     use_jitter_aug: bool = True
@@ -49,8 +49,8 @@ class AugmentConfig:
     """Give three of ten meshes another face count, fewer by decimation or more by splitting long edges. The points stay
     those of the mesh before, and the model is always told the count, so that it learns to follow a wish."""
     use_damage_aug: bool = False
-    """Half of the time, move and tear vertices of the mesh, not of the points, as a model's own mistakes would. The
-    face decoder learns to go on from there, not those vertices. Without effect on the token decoder."""
+    """Half of the time, move vertices of the mesh and tear it open, as a model's own mistakes would; the points stay.
+    The face decoder learns to continue after them, not to write them. No effect on the token decoder."""
 
     def __post_init__(self) -> None:
         if not 0 < self.rotate_step <= 360 or 360 % self.rotate_step:

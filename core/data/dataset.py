@@ -42,23 +42,23 @@ Key: TypeAlias = tuple[int, int]  # (epoch, index in the epoch)
 class DataConfig:
     data: tuple[str, ...] = ()
     """What to train on: folders of meshes (obj, ply, stl, off, glb, gltf, dae, 3mf), sets made by prepare.py (folders
-    or URLs), shapes:N for N procedural shapes; each with its share of an epoch (a:0.7 b:0.3) or none. None at all:
-    procedural shapes."""
+    or URLs), shapes:N for N procedural shapes; all or none of them with a weight (a:0.7 b:0.3). Default: procedural
+    shapes."""
     num_shapes: int = 10000
-    """Procedural shapes to make: an epoch without --data, the pool to draw from with --shapes_fraction."""
+    """Number of procedural shapes: of an epoch without --data, or to draw from with --shapes_fraction."""
     shapes_fraction: float = 0.0
-    """Share of procedural shapes in an epoch beside the meshes of --data: 0 to less than 1."""
+    """Share of procedural shapes in an epoch with --data: 0 to less than 1."""
     max_face_length: int = 1000
-    """Meshes of more faces are left out."""
+    """Leave out meshes with more faces."""
     use_dense_meshes: bool = False
-    """Also train on meshes of up to four times max_face_length, decimated to fit each time."""
+    """Also train on meshes with up to four times max_face_length faces, decimated differently each time."""
     num_workers: int = 64
-    """Processes that load data, for each training process; never more than there are cores."""
+    """Data loader processes per training process; never more than there are cores."""
     testset_size: int = 32
-    """Most meshes to evaluate on."""
+    """Largest number of meshes to evaluate on."""
     token_cache: str = ""
-    """Folder that keeps the tokens of meshes without augmentation for further runs: a quicker start, and no tokenizing
-    where no augmentation changes the mesh."""
+    """Folder that keeps the tokens of unaugmented meshes for later runs, which then start faster and tokenize nothing
+    if no augmentation changes meshes."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:

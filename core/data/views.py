@@ -36,18 +36,18 @@ TEST_VIEW = View(azimuth=35.0, elevation=22.0, margin=VIEW_MARGIN)
 @dataclass(frozen=True)
 class ViewConfig:
     view_size: int = 224
-    """Pixels of the pictures that are trained on."""
+    """Width and height of the training pictures in pixels."""
     view_azimuth: tuple[float, float] = (10.0, 60.0)
-    """Degrees round the y axis that pictures are taken from; 0 is in front of the mesh, 90 at its right (+x)."""
+    """Range of the camera's azimuth in degrees; 0 is in front of the mesh, 90 at its right (+x)."""
     view_elevation: tuple[float, float] = (5.0, 40.0)
-    """Degrees above the horizon that pictures are taken from."""
+    """Range of the camera's elevation in degrees above the horizon."""
     cache_latents: int = 0
-    """Views of each mesh to take and encode once, at the start, and train on in turn; 0: new ones in every epoch."""
+    """Views of each mesh to render and encode once, at the start, and use in turn; 0: new ones in every epoch."""
     use_stored_views: bool = True
-    """Train on the pictures that a prepared set holds (prepare.py --views), where it does; its meshes are then turned
-    towards the camera and not augmented. Off: pictures are taken here."""
+    """Train on the pictures of a prepared set (prepare.py --views) if it has any; its meshes are then rotated to match
+    and not augmented. Off: render new ones."""
     view_cache: str = ""
-    """Folder that keeps the pictures of --cache_latents for further runs with the same data options."""
+    """Folder that keeps the pictures of --cache_latents for later runs with the same data options."""
 
     def __post_init__(self) -> None:
         if not 16 <= self.view_size <= 1024:

@@ -9,25 +9,25 @@ import tyro
 @dataclass(frozen=True)
 class EvaluateConfig:
     generated: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="GENERATED")]
-    """A folder as infer.py writes it, a folder of any system's meshes named as the references are, or a file; or a
-    preset, whose weights (--resume) infer.py runs first, with all further options (--test_repeat 3 ...)."""
+    """A folder written by infer.py, a folder of any system's meshes named like the references, or a file. Or a preset:
+    infer.py then runs first, with the weights of --resume and all unknown options (--test_repeat 3 ...)."""
     reference: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="REFERENCE")]
-    """The folder of meshes that were put in, or a file. After a preset also a prepared set (its test meshes), or
-    shapes:N for N procedural shapes that no training has seen."""
+    """The folder of original meshes, or a file. After a preset also a prepared set (its test split), or shapes:N for N
+    procedural shapes from a seed that training does not use."""
     json: str = ""
     """Write all figures to this file."""
     report: str = ""
-    """Write a page (.html) with the table and a row of pictures for each mesh, worst and best first."""
+    """Write a page (.html) with the table and rows of pictures of the worst and best meshes."""
     report_rows: int = 24
-    """Worst meshes on that page, and best."""
+    """Number of worst meshes on that page, and of best."""
     picture: str = ""
-    """Write a grid of inputs and outputs to this file (.png), the first by name."""
+    """Write a picture (.png) of inputs and outputs, the first by name."""
     first: int = 24
-    """Inputs on that grid."""
+    """Number of inputs in that picture."""
     max_faces: int = 0
-    """Leave out references of more faces; 0: none."""
+    """Leave out references with more faces; 0: keep all."""
     limit: int = 0
-    """Leave out all but the first references by name; 0: none."""
+    """Keep only this many references, the first by name; 0: keep all."""
     align: Literal["none", "box"] = "none"
     """box: move and scale each generated mesh to the centre and longest side of its reference's bounding box, for
     systems that normalise."""
@@ -37,20 +37,20 @@ class EvaluateConfig:
     train_most: int = 0
     """Search so many of the training meshes only, drawn at random; 0: all."""
     rotate_step: int = 30
-    """Degrees by which the training meshes are turned about the y axis (and mirrored) in the search of the nearest; a
-    divisor of 90, or 90."""
+    """Step in degrees of the rotations about the y axis in which the nearest training mesh is searched, also mirrored;
+    90 or a divisor of it."""
     points: int = 10000
     """Points sampled on each surface, and on its sharp edges."""
     set_metrics: bool = False
-    """Compare the two sets as sets as well (coverage, MMD, 1-NNA): for unconditional generation."""
+    """Also compare the two folders as sets (coverage, MMD, 1-NNA), for unconditional generation."""
     set_points: int = 2048
-    """Points of each mesh for that: every mesh is compared with every other."""
+    """Points per mesh for --set_metrics, which compares every mesh with every other."""
     seed: int = 0
     """Of the bootstrap's draws, and of shapes:N (those of --train: of the training's seed, where that is known)."""
     resume: str = ""
     """The weights: those that a preset is run with, else those that made GENERATED (not given: as runs.jsonl says)."""
     workspace: str = "workspace_evaluate"
-    """After a preset: folder for the meshes that are generated."""
+    """After a preset: folder for the generated meshes."""
 
     def __post_init__(self) -> None:
         for name, least in (("points", 100), ("set_points", 100), ("first", 1), ("report_rows", 1)):

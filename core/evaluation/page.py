@@ -84,8 +84,8 @@ def _table(summary: dict[str, Any]) -> str:
     told = [
         "Lengths are shares of the reference's bounding-box diagonal. Below each figure its 95 % interval (bootstrap). "
         "F: F-score at 1 %; NC: normal consistency.",
-        "decimated reference: quadric edge collapse to the generated mesh's face count. reference, sampled again: what "
-        "two samples of one surface are apart, the least that can be reached.",
+        "decimated reference: quadric edge collapse to the generated mesh's face count. reference, sampled again: the "
+        "distance between two samples of one surface, the smallest that can be reached.",
         *notes(summary),
     ]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in told)

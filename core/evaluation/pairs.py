@@ -75,7 +75,7 @@ def _add_records(results: Results, folder: Path) -> None:
             record = json.loads(line)
             key = str(record["name"]), int(record.get("repeat") or 0), _count(record.get("num_faces"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            results.notes.append(f"{RESULTS} line {number} is passed over: {type(error).__name__}: {error}")
+            results.notes.append(f"{RESULTS} line {number} is skipped: {type(error).__name__}: {error}")
             continue
         newest[key] = record
     made = {(name, count) for (name, _, count), record in newest.items() if record.get("mesh")}

@@ -13,7 +13,7 @@ from core.evaluation.surface import content_seed
 
 
 def set_metrics(made: Sequence[Mesh], true: Sequence[Mesh], points: int, seed: int = 0) -> dict[str, float | int]:
-    """Of as many of either set as the smaller one has, drawn by lot; each mesh centred, its longest side 1.
+    """Of equal numbers of either set, the larger one's chosen at random; each mesh centred, its longest side 1.
 
     coverage: share of the reference set that is the nearest one to some generated mesh; more is better
     mmd: mean distance of a reference to the nearest generated mesh; less is better

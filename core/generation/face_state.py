@@ -156,17 +156,10 @@ class FaceState:
         self.cache.clear(slot)
 
     def _tables(self) -> list[np.ndarray | Tensor]:
-        host: list[np.ndarray] = [
-            self.groups,
-            self.written,
-            self.faces,
-            self.ids,
-            self.wished,
-            self.max_faces,
-            self.max_ids,
-        ]
+        host: list[np.ndarray] = [self.groups, self.written, self.faces, self.ids, self.wished, self.max_faces]
+        host += [self.max_ids, self.temperatures, self.status]
         points = [self.cloud, self.places, self.normals, self.cells, self.num_points, self.density]
-        return [*host, self.temperatures, self.status, self.keys, self.vertices, self.used, *points]
+        return [*host, self.keys, self.vertices, self.used, *points]
 
     # ---- what steps read
 

@@ -31,7 +31,7 @@ FORCED = (BOM, -1, SECOND, THIRD)  # the kind of each phase; in TURN it is drawn
 
 
 class StepInputs(NamedTuple):
-    """The inputs of the device part for B rows: arrays (B, ...) on the host, of four bytes an element, tensors on the device.
+    """The inputs of the device part for B rows: arrays (B, ...) of four bytes an element, or their device tensors.
 
     Attributes:
         observed: see `meto.surface.Observation`.

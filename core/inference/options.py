@@ -19,31 +19,31 @@ class InferConfig:
     test_path: str = ""
     """A mesh or point cloud, or a folder of them."""
     test_resume_tokens: str = ""
-    """With what every generated mesh begins: tokens (.npy, as written beside each result), or a partial mesh (.ply,
-    .obj, ...) that stands in the input's place."""
+    """What every generated mesh begins with: tokens (.npy, as written beside each result), or a partial mesh (.ply,
+    .obj, ...) in the place of the input."""
     test_repeat: int = 1
-    """Meshes made of each input and face count, with seeds --seed, --seed + 1, ..."""
+    """Meshes generated for each input and face count, with seeds --seed, --seed + 1, ..."""
     keep: Literal["all", "best"] = "all"
-    """best: of the --test_repeat meshes of an input and face count, write only the one nearest to the input points."""
+    """best: of the --test_repeat meshes of an input and face count, write only the nearest to the input points."""
     test_num_face: tuple[int, ...] = (1000,)
-    """Face counts to aim at, a mesh for each; -1: unknown. The model knows buckets: to 1000, 2000, 4000, 8000, more."""
+    """Target face counts, a mesh for each; -1: none. The model only sees the bucket: to 1000, 2000, 4000, 8000, +."""
     max_faces: int = 0
-    """Most faces that a mesh may have: it is closed there, and ends; 0: no bound."""
+    """Largest number of faces; a mesh that reaches it is closed and ends. 0: no limit."""
     test_max_seq_length: int = 0
-    """Most tokens that a mesh may take; 0 is as many as the model holds."""
+    """Largest number of tokens of a mesh; 0: the model's own limit."""
     test_batch_size: int = 8
-    """Meshes generated side by side; as one ends, the next begins."""
+    """Meshes generated at a time; when one ends, the next takes its place."""
     time_limit: float = 0.0
-    """Seconds after which the run stops, and writes what there is of unfinished meshes; 0: none."""
+    """Seconds after which the run stops and writes unfinished meshes as partial; 0: no limit."""
     overwrite: bool = False
-    """Make what an earlier run of the same options has written anew, too."""
+    """Generate everything again, also what an earlier run with the same options has written."""
     device: str = "auto"
-    """auto (CUDA where there is one), cpu, cuda or cuda:N."""
+    """auto (CUDA if available), cpu, cuda or cuda:N."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Precision of the model; auto is bf16 on CUDA (fp16 where the GPU has none), fp32 on the CPU. Halves take half the
-    memory."""
+    """Precision of the model; auto is bf16 on CUDA (fp16 if the GPU has no bf16) and fp32 on the CPU. Half precision
+    takes half the memory."""
     sheet: bool = True
-    """Write sheet.png: input, points and results of each input side by side."""
+    """Write sheet.png: each input, its points and its results side by side."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     finish: FinishConfig = field(default_factory=FinishConfig)
 

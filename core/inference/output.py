@@ -22,7 +22,7 @@ ENDINGS = {
     "eos": "",
     "faces": ", closed at --max_faces",
     "tokens": ", cut by the token budget before its end",
-    "stopped": ", stopped before its end; run again to go on with it",
+    "stopped": ", stopped before its end; run again to resume it",
 }
 
 
@@ -85,7 +85,7 @@ class Output:
             self._spent[_key(task)] = record.seconds
             return ids
         except ValueError as error:
-            self.tell(f"{task.stem} begins anew: {error}")
+            self.tell(f"{task.stem} starts again: {error}")
             return None
 
     def why_anew(self, file: InputFile, repeat: int, num_faces: int) -> str:

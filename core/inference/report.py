@@ -109,8 +109,8 @@ def summary(run: Run, faces: int, seconds: float) -> list[str]:
     parts += [f"{len(output.failures)} failed"] if output.failures else []
     lines = [f"{', '.join(parts)}; {seconds:.1f} s, {faces / seconds:,.0f} faces/s"]
     if run.stop.reason:
-        anew = " (without --overwrite)" if run.config.overwrite else ""
-        lines.append(f"{run.stop.reason}: the same command{anew} goes on where this run stopped")
+        without = " (without --overwrite)" if run.config.overwrite else ""
+        lines.append(f"{run.stop.reason}: the same command{without} resumes this run")
     if any(output.removed.values()):
         steps = (_of_step(name, count) for name, count in output.removed.items() if count)
         lines.append(f"finishing: {', '.join(steps)}")

@@ -185,7 +185,7 @@ class Run:
         for repeat, num_faces in wanted:
             if why := self.output.why_anew(file, repeat, num_faces):
                 stem = stem_of(file.name, repeat, num_faces)
-                self.tell(f"{stem} is made anew: the one that is there was made with {why}")
+                self.tell(f"{stem} is generated again: the existing one was made with {why}")
         return wanted
 
     def _has_best(self, file: InputFile, num_faces: int) -> bool:

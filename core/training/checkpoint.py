@@ -7,7 +7,7 @@
              /ema.safetensors                         with --ema: their moving average (and `best` is one of it)
 
 A folder is written under a temporary name, flushed to the disk and renamed, so that a process killed at any moment
-leaves the last one as it was. The random state is not stored: every step seeds it anew (see trainer.py).
+leaves the last one as it was. The random state is not stored: every step seeds it from its number (see learner.py).
 """
 
 import errno
@@ -27,6 +27,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from core.training.options import RENAMED
 from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights, read_weights
 
 __all__ = [
@@ -104,12 +105,12 @@ def checkpoints(workspace: Path) -> list[Path]:
 
 
 def latest_checkpoint(workspace: Path) -> Path | None:
-    """The newest checkpoint folder, or None; one that somebody has taken files from is passed over with a warning."""
+    """The newest checkpoint folder, or None; one that somebody has taken files from is skipped with a warning."""
     for path in reversed(checkpoints(workspace) if workspace.is_dir() else []):
         lacking = [name for name in (WEIGHTS_NAME, STATE_NAME, CONFIG_NAME) if not (path / name).is_file()]
         if not lacking:
             return path
-        log.warning("%s: passed over, it has no %s", path, ", ".join(lacking))
+        log.warning("%s: skipped, it has no %s", path, ", ".join(lacking))
     return None
 
 
@@ -123,7 +124,8 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
 
     file = checkpoint / STATE_NAME
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{file}: damaged ({reason}); remove {checkpoint} to continue from the one before") from error
@@ -227,6 +229,10 @@ def changed_options(checkpoint: Path, record: dict[str, Any]) -> list[str]:
     """`name old -> new` of every option that is not as it was when the checkpoint was written."""
     before = _flat(json.loads((checkpoint / CONFIG_NAME).read_text()))
     now = _flat(json.loads(json.dumps(record)))
+    for old, new in RENAMED.items():
+        old, new = f"options.train.{old}", f"options.train.{new}"
+        if old in before:
+            before[new] = before.pop(old)
     names = [name for name in {**before, **now} if name.startswith("options.") and before.get(name) != now.get(name)]
     return [f"{name.removeprefix('options.')} {before.get(name)} -> {now.get(name)}" for name in names]
 

@@ -26,7 +26,7 @@ from core.model.diffusion import DiffusionConfig, DiffusionSampling, LatentDiffu
 from core.model.point_encoder import PointEncoderConfig
 from core.training.options import TrainConfig
 from core.training.processes import outlive_sigterm
-from core.training.tasks import Metrics
+from core.training.task import EpochLoader, Metrics, TrainingTask
 from core.training.weights import load_weights, read_weights
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ SCALE = "latent_scale"
 NOISY = 900  # timesteps from here on: next to nothing but the image says what the latent is
 
 
-class DiTTask:
+class DiTTask(TrainingTask[ViewBatch]):
     """Latents from images.
 
     Args:
@@ -58,9 +58,30 @@ class DiTTask:
         train: TrainConfig,
     ):
         self.points, self.config, self.data, self.views, self.train = points, model, data, views, train
+        self._model: LatentDiffusion | None = None
+        self._datasets: tuple[ViewDataset, ViewDataset] | None = None
+        self._loader: EpochLoader | None = None
+
+    @property
+    def model(self) -> LatentDiffusion:
+        """What `build_model` made."""
+        assert self._model is not None, "build_model comes first"
+        return self._model
+
+    @property
+    def train_set(self) -> ViewDataset:
+        """The training set; `build_data` makes it."""
+        assert self._datasets is not None, "build_data comes first"
+        return self._datasets[0]
+
+    @property
+    def test_set(self) -> ViewDataset:
+        """The test set; `build_data` makes it."""
+        assert self._datasets is not None, "build_data comes first"
+        return self._datasets[1]
 
     def build_model(self) -> nn.Module:
-        self.model = LatentDiffusion(self.config, self.points)
+        self._model = LatentDiffusion(self.config, self.points)
         self.model.dit.checkpointing = self.train.checkpointing
         # Whether weights came is seen by what is still not a number once they are loaded.
         with torch.no_grad():
@@ -69,16 +90,20 @@ class DiTTask:
                 parameter.fill_(torch.nan)
         return self.model
 
-    def load_start(self, model: nn.Module) -> None:
-        """The weights of --resume2 (a DiT) and --resume (the ArAE: its point encoder, in place of the DiT's own)."""
+    def load_start(self, model: nn.Module, config: TrainConfig) -> None:
+        """Load the weights of --resume2 (a DiT), then those of --resume (the ArAE's point encoder replaces the DiT's).
+
+        Raises:
+            ValueError: the weights cannot be read, or --resume holds no point encoder of this size.
+        """
         assert isinstance(model, LatentDiffusion)
-        learned_others = bool(self.train.resume2) and not load_diffusion(model, self.train.resume2, strict=False)
-        if self.train.resume:
+        has_own_scale = bool(config.resume2) and not load_diffusion(model, config.resume2, strict=False)
+        if config.resume:
             before = [parameter.detach().clone() for parameter in model.point_encoder.parameters()]
-            load_point_encoder(model, self.train.resume)
+            load_point_encoder(model, config.resume)
             same = all(map(torch.equal, before, model.point_encoder.parameters()))
-            if learned_others and not same:
-                log.info("%s: another point encoder than the DiT's; its latents are measured anew", self.train.resume)
+            if has_own_scale and not same:
+                log.info("%s: another point encoder than the DiT's; the latent scale is re-measured", config.resume)
                 with torch.no_grad():
                     model.latent_scale.fill_(torch.nan)
 
@@ -89,17 +114,16 @@ class DiTTask:
                 "the DiT learns the latents of a trained point encoder, and there are no weights of one: give an "
                 "ArAE's with --resume"
             )
-        train_set, self.test_set = build_view_datasets(
+        train_set, test_set = build_view_datasets(
             self.data, self.views, point_num=self.points.point_num, seed=self.train.seed
         )
         assert train_set is not None
-        self.train_set = train_set
+        self._datasets = train_set, test_set
         if self.views.cache_latents:
             self._cache(train_set)
         if model.latent_scale.isnan():
             model.latent_scale.fill_(1)
             model.measure(self._some_latents())
-        self.loader: DataLoader | None = None
 
     def _cache(self, dataset: ViewDataset) -> None:
         folder = Path(self.views.view_cache or self.train.workspace) / "views"
@@ -112,7 +136,7 @@ class DiTTask:
         for first in range(0, len(keys), ENCODED_AT_ONCE):
             batch = collate_views([self.train_set[(0, int(k))] for k in keys[first : first + ENCODED_AT_ONCE]])
             latents.append(batch.latents if batch.points is None else self.model.encode_points(batch.points))
-        return torch.cat([each for each in latents if each is not None])
+        return torch.cat([part for part in latents if part is not None])
 
     def describe(self) -> list[tuple[str, str]]:
         source = f"--data {' '.join(self.data.data)}" if self.data.data else "procedural shapes"
@@ -134,23 +158,20 @@ class DiTTask:
         return len(self._sampler(0, world))
 
     def batches(self, epoch: int, start: int, rank: int, world: int) -> Iterable[ViewBatch]:
-        if self.loader is None:
-            self.sampler = self._sampler(rank, world)
+        if self._loader is None:
+            sampler = self._sampler(rank, world)
             workers = 0 if self.train_set.latents is not None else worker_count(self.data.num_workers)
-            self.loader = DataLoader(
+            loader: DataLoader[Any] = DataLoader(
                 self.train_set,
-                batch_sampler=self.sampler,
+                batch_sampler=sampler,
                 collate_fn=collate_views,
                 num_workers=workers,
                 pin_memory=torch.cuda.is_available(),
                 persistent_workers=workers > 0,
                 worker_init_fn=outlive_sigterm,
             )
-        self.sampler.set_epoch(epoch, start)
-        return self.loader
-
-    def to(self, batch: ViewBatch, device: torch.device) -> ViewBatch:
-        return batch.to(device, non_blocking=True)
+            self._loader = EpochLoader(sampler, loader)
+        return self._loader.epoch(epoch, start)
 
     def weight(self, batch: ViewBatch) -> float:
         return float(len(batch))
@@ -187,9 +208,6 @@ class DiTTask:
         right, wrong, count = accelerator.reduce(sums, "sum").tolist()
         return {"loss": right / count, "loss_other_image": wrong / count}
 
-    def pictures(self, model: nn.Module) -> dict[str, np.ndarray]:
-        return {}
-
 
 def encode_all(model: LatentDiffusion, points: np.ndarray, folder: Path) -> np.ndarray:
     """Latents (M, L, D) float16 of all stored points, kept in `folder` under the encoder's fingerprint."""
@@ -201,14 +219,15 @@ def encode_all(model: LatentDiffusion, points: np.ndarray, folder: Path) -> np.n
     file = folder / f"latents-{digest.hexdigest()}.npy"
     if not file.exists():
         unfinished = file.with_suffix(".tmp")
-        made = np.lib.format.open_memmap(unfinished, "w+", np.float16, (len(points), *model.latent_shape))
+        latents = np.lib.format.open_memmap(unfinished, "w+", np.float16, (len(points), *model.latent_shape))
         starts = range(0, len(points), ENCODED_AT_ONCE)
         for first in progress(starts, "encoding latents", len(starts)):
             part = torch.from_numpy(points[first : first + ENCODED_AT_ONCE].astype(np.float32))
-            made[first : first + ENCODED_AT_ONCE] = model.encode_points(part).half().numpy()
-        made.flush()
+            latents[first : first + ENCODED_AT_ONCE] = model.encode_points(part).half().numpy()
+        latents.flush()
         unfinished.rename(file)
-    return np.load(file, mmap_mode="r")
+    stored: np.ndarray = np.load(file, mmap_mode="r")
+    return stored
 
 
 def load_point_encoder(model: LatentDiffusion, path: str) -> None:

@@ -10,7 +10,7 @@ from core.training.shard import is_sharded, reshard
 
 
 class Ema:
-    """The average over steps, `decay` of it kept at each. On sharded parameters it is sharded likewise.
+    """The average over steps, `decay` of it kept at each step; sharded where the parameters are.
 
     Args:
         model: as it trains, its weights loaded: the average starts from them.
@@ -51,15 +51,15 @@ class Ema:
 
     @torch.no_grad()
     def load(self, weights: dict[str, Tensor]) -> None:
-        """Go on from averages by parameter name, whole tensors."""
+        """Continue from averages by parameter name, given as full tensors."""
         for name, average in self.averages.items():
-            average.copy_(like(average, weights[name]))
+            average.copy_(shard_like(average, weights[name]))
 
 
-def like(target: Tensor, whole: Tensor) -> Tensor:
-    """A whole tensor as `target` is: sharded in the same way, or as it is."""
+def shard_like(target: Tensor, full: Tensor) -> Tensor:
+    """A full tensor, sharded as `target` is if that is sharded."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if not isinstance(target, DTensor):
-        return whole
-    return distribute_tensor(whole.to(target.device), target.device_mesh, target.placements)
+        return full
+    return distribute_tensor(full.to(target.device), target.device_mesh, target.placements)

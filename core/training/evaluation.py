@@ -21,23 +21,23 @@ PICTURE_SIZE = 320  # pixels
 BUDGET_FACTOR, BUDGET_SPARE = 1.25, 32
 
 
-class Made(NamedTuple):
-    """A mesh, finished as inference does it, and whether its tokens ended by themselves."""
+class GeneratedMesh(NamedTuple):
+    """A mesh, finished as inference does it, and whether its token sequence ended with EOS."""
 
     mesh: Mesh
     finished: bool
 
 
 def true_meshes(batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
-    """The meshes that the batch's tokens say."""
+    """The meshes that the batch's tokens encode."""
     return [_mesh(ids, tokenizer) for ids in batch.ids[:, 1:].cpu().numpy()]
 
 
 def argmax_meshes(output: ArAEOutput, batch: Batch, tokenizer: Tokenizer) -> list[Mesh]:
-    """Meshes of the likeliest tokens, each with the true ones before it: what one forward pass shows.
+    """Meshes of the likeliest tokens, each predicted from the true ones before it, by one forward pass.
 
-    A token is chosen among those that the grammar lets take the true one's place whatever follows: a coordinate for a
-    coordinate, a turn for a turn. So the tokens say a whole mesh.
+    Each token is chosen among those that the grammar allows in the true one's place whatever follows: a coordinate
+    for a coordinate, a turn for a turn. So the tokens encode a complete mesh.
 
     Args:
         output: of the batch; the face decoder's with `predict`.
@@ -45,20 +45,21 @@ def argmax_meshes(output: ArAEOutput, batch: Batch, tokenizer: Tokenizer) -> lis
     if output.groups is not None:
         assert output.groups.predicted is not None
         assert batch.steps is not None
-        parts = output.groups.predicted.cpu().split(batch.steps.lengths.tolist())
+        parts = torch.split(output.groups.predicted.cpu(), batch.steps.lengths.tolist())
         return [_mesh(to_ids(part.numpy()), tokenizer) for part in parts]
     assert output.logits is not None
     lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
     kind = torch.as_tensor(interchangeable(tokenizer), device=output.logits.device)  # (vocab,)
     logits = output.logits.masked_fill(kind[output.labels].unsqueeze(1) != kind, -torch.inf)
-    return [_mesh(ids.cpu().numpy(), tokenizer) for ids in logits.argmax(-1).split(lengths)]
+    return [_mesh(ids.cpu().numpy(), tokenizer) for ids in torch.split(logits.argmax(-1), lengths)]
 
 
 def interchangeable(tokenizer: Tokenizer) -> np.ndarray:
     """(vocab,) a number for each id, the same for ids that lead the grammar from any state to the same one."""
     grammar = tokenizer.grammar
     moves = np.concatenate([grammar.next_state.reshape(-1, grammar.num_classes), grammar.open_change[None]])
-    return np.unique(moves, axis=1, return_inverse=True)[1].reshape(-1)[grammar.token_class]
+    classes: np.ndarray = np.unique(moves, axis=1, return_inverse=True)[1].reshape(-1)[grammar.token_class]
+    return classes
 
 
 def is_coordinate(tokenizer: Tokenizer, device: torch.device) -> Tensor:
@@ -69,7 +70,7 @@ def is_coordinate(tokenizer: Tokenizer, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[Made]:
+def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[GeneratedMesh]:
     """Meshes generated greedily from the batch's conditions, in float32."""
     longest = int((batch.ids != PAD).sum(1).max())
     budget = min(int(BUDGET_FACTOR * longest) + BUDGET_SPARE, model.config.decoder.max_seq_length + 1)
@@ -79,17 +80,17 @@ def generated_meshes(model: ArAE, batch: Batch, tokenizer: Tokenizer) -> list[Ma
         seeds, config = list(range(len(batch))), SamplingConfig(generate_mode="greedy")
         points = None if batch.points is None else batch.points.float().cpu().numpy()
         counts = batch.num_faces.tolist()
-        made = generate(
+        sequences = generate(
             model.mesh_decoder, condition, tokenizer, budget, config, seeds, points=points, num_faces=counts
         )
-    return [Made(_mesh(each.ids, tokenizer), each.finished) for each in made]
+    return [GeneratedMesh(_mesh(sequence.ids, tokenizer), sequence.finished) for sequence in sequences]
 
 
-def compare(made: Sequence[Made], truth: Sequence[Mesh]) -> dict[str, tuple[float, float]]:
+def compare(generated: Sequence[GeneratedMesh], truth: Sequence[Mesh]) -> dict[str, tuple[float, float]]:
     """(sum, count) of: share of meshes that ended, their faces over the true number, and the Chamfer distance."""
-    pairs = [(each.mesh, mesh) for each, mesh in zip(made, truth, strict=True) if len(each.mesh.faces)]
+    pairs = [(result.mesh, mesh) for result, mesh in zip(generated, truth, strict=True) if len(result.mesh.faces)]
     return {
-        "generated_finished": (sum(each.finished for each in made), len(made)),
+        "generated_finished": (sum(result.finished for result in generated), len(generated)),
         "generated_faces_ratio": (sum(len(a.faces) / len(b.faces) for a, b in pairs), len(pairs)),
         "generated_chamfer": (sum(chamfer(a, b) for a, b in pairs), len(pairs)),
     }

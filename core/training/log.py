@@ -1,10 +1,9 @@
-"""What a run tells: console bar or plain lines, log.txt, metrics.jsonl, and the curves and pictures of the trackers."""
+"""What a run logs: the console's messages, log.txt, metrics.jsonl, and the curves and pictures of the trackers."""
 
 import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,10 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TextColumn
 
 LOG_NAME = "log.txt"
 METRICS_NAME = "metrics.jsonl"
 PICTURES = "pictures"
-LINE_SECONDS = 30.0  # between lines where there is no terminal to draw a bar in
-REFRESH_SECONDS = 0.25
 
 # (sum, count) of each metric: what a mean is made of, and adds up over batches and processes.
 Sums = dict[str, tuple[float, float]]
@@ -100,49 +96,9 @@ class MetricsFile:
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except json.JSONDecodeError:  # the last line of a killed process
         return float("inf")
-
-
-class Bar:
-    """How far the run is: a bar in a terminal, elsewhere a line now and then, which reads well in a file."""
-
-    def __init__(self, console: Console, shown: bool, position: float, label: str):
-        self.shown = shown
-        self.label = label
-        self.start_time, self.start = time.monotonic(), position
-        self.last = -float("inf")
-        self.rich: Progress | None = None
-        if shown and console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:5.1f} %"))
-            # No refreshing thread: data workers are forked, and would inherit its lock.
-            self.rich = Progress(*columns, TextColumn("{task.fields[text]}"), console=console, auto_refresh=False)
-            self.task = self.rich.add_task(label, total=1.0, text="")
-            self.rich.start()
-
-    def update(self, position: float, text: str, force: bool = False) -> None:
-        """Show that the share `position` of the run is done."""
-        now = time.monotonic()
-        if not self.shown or (now - self.last < (REFRESH_SECONDS if self.rich else LINE_SECONDS) and not force):
-            return
-        self.last = now
-        text = f"{text} | {self._eta(position)}"
-        if self.rich:
-            self.rich.update(self.task, completed=position, text=text)
-            self.rich.refresh()
-        else:
-            log.info("%s %5.1f %% | %s", self.label, 100 * position, text)
-
-    def _eta(self, position: float) -> str:
-        done = position - self.start
-        if done <= 0:
-            return "ETA ?"
-        return f"ETA {duration((time.monotonic() - self.start_time) * (1 - position) / done)}"
-
-    def close(self) -> None:
-        if self.rich:
-            self.rich.stop()
 
 
 class Trackers:
@@ -197,7 +153,7 @@ def free_memory(device: torch.device) -> float:
         return float(torch.cuda.mem_get_info(device)[0])
     import psutil
 
-    return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return float(psutil.virtual_memory().available) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def duration(seconds: float) -> str:

@@ -30,17 +30,17 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[tuple[Optimi
     if not matrices:
         raise ValueError("--optimizer muon: every matrix of the decoder is frozen")
     muon = Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay, momentum=BETAS[1])
-    rest = build_optimizer(model, config.lr, config.weight_decay, but=matrices)
+    rest = build_optimizer(model, config.lr, config.weight_decay, exclude=matrices)
     return [(muon, config.muon_lr), (rest, config.lr)]
 
 
-def build_optimizer(model: nn.Module, lr: float, weight_decay: float, but: Sequence[Tensor] = ()) -> AdamW:
-    """AdamW over the trainable parameters, but for some.
+def build_optimizer(model: nn.Module, lr: float, weight_decay: float, exclude: Sequence[Tensor] = ()) -> AdamW:
+    """AdamW over the trainable parameters, those of `exclude` left out.
 
     Matrices and tables decay; biases, norms and other vectors do not: pulling a norm's gain towards zero regularises
     nothing, and at the published 0.01 x lr the difference to decaying everything is far below the noise of a run.
     """
-    others = {id(p) for p in but}
+    others = {id(p) for p in exclude}
     trainable = [p for p in model.parameters() if p.requires_grad and id(p) not in others]
     if not trainable:
         raise ValueError("every parameter of the model is frozen: there is nothing to train")
@@ -53,8 +53,8 @@ def build_optimizer(model: nn.Module, lr: float, weight_decay: float, but: Seque
     return AdamW([g for g in groups if g["params"]], lr=lr, betas=BETAS, fused=fused)
 
 
-def take_step(optimizers: Sequence[tuple[Any, float]], position: float, warmup_ratio: float) -> None:
-    """Step all optimizers at the rate of `position`, each by its highest, and forget the gradients."""
+def step_optimizers(optimizers: Sequence[tuple[Any, float]], position: float, warmup_ratio: float) -> None:
+    """Step all optimizers at the learning rate of `position`, scaled from the highest of each; clear the gradients."""
     for optimizer, highest in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(position, highest, warmup_ratio)

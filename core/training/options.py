@@ -9,6 +9,9 @@ NOT_NEGATIVE = (
     *("eval_every", "save_every", "save_minutes", "threads", "seed", "explosion"),
 )
 
+# Options that have a new name: the old one still works on the command line, and is in the config.json of older runs.
+RENAMED = {"allow_misfit": "ignore_memory_check"}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -53,13 +56,13 @@ class TrainConfig:
     shard: bool = False
     """Divide weights, gradients and optimizer among the processes (FSDP); also by acc_configs/fsdp.yaml."""
     ema: float = 0.0
-    """Keep a moving average of the weights, so much of it at each step (0.999, say): it is evaluated. 0: off."""
+    """Keep a moving average of the weights with this decay (0.999, say), and evaluate the average; 0: off."""
     explosion: float = 4.0
     """Stop where the loss exceeds so many times its moving average, and 1 more; 0: never."""
-    allow_misfit: bool = False
-    """Start although the estimate says that the memory will not do."""
+    ignore_memory_check: bool = False
+    """Start even if the estimate says that the memory is not enough (--allow_misfit before)."""
     seed: int = 0
-    """Of the weights, the data and the dropout."""
+    """Seed of the weights, the data and the dropout."""
     eval_mode: Literal["none", "loss", "generate"] = "loss"
     """On the test split: nothing, the loss and arg-max meshes, or generated meshes as well."""
     eval_every: int = 0

@@ -1,8 +1,8 @@
-"""Several processes as one: a common stop signal, and sums agreed on without touching the device."""
+"""Several processes as one: a common stop signal, and sums over all of them without touching the device."""
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import FrameType
 from typing import Any
@@ -10,16 +10,20 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from core.training.log import Sums
+
 # Others wait while one process writes a checkpoint or generates the pictures of an evaluation.
 PATIENCE = timedelta(hours=6)
 WORKER_GRACE = 30  # seconds that a data worker outlives a SIGTERM
 
 
-class Agreement:
+class CpuCollectives:
     """Sums of a few numbers over all processes, through the CPU: the device's queue is not waited for."""
 
     def __init__(self) -> None:
         several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
+        self.is_main = self.rank == 0
         self.group: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if several else None
 
     def sum(self, values: Sequence[float]) -> list[float]:
@@ -28,11 +32,33 @@ class Agreement:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(tensor, group=self.group)
-        return tensor.tolist()
+        sums: list[float] = tensor.tolist()
+        return sums
+
+    def sum_metrics(self, metrics: Sums) -> Sums:
+        """Sums and counts of metrics over all processes, by name in alphabetical order; all have the same names."""
+        names = sorted(metrics)
+        flat = self.sum([number for name in names for number in metrics[name]])
+        return {name: (flat[2 * k], flat[2 * k + 1]) for k, name in enumerate(names)}
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so."""
         return self.sum([float(flag)])[0] > 0
+
+    def run_on_main(self, action: Callable[[], None]) -> None:
+        """Run `action` on the main process while the others wait.
+
+        Raises:
+            OSError, ValueError: `action` failed; on the other processes SystemExit, so that none is left waiting.
+        """
+        failure: Exception | None = None
+        if self.is_main:
+            try:
+                action()
+            except (OSError, ValueError) as error:
+                failure = error
+        if self.any(failure is not None):
+            raise failure or SystemExit(1)
 
 
 class StopSignal:

@@ -13,7 +13,7 @@ SETTING = "ACCELERATE_USE_FSDP"  # how `accelerate launch` passes on `distribute
 
 
 def wanted(flag: bool) -> bool:
-    """Whether to shard: by --shard or by accelerate's configuration, which is then told that we do it ourselves."""
+    """Whether to shard: by --shard or by accelerate's configuration, whose setting is removed: we shard ourselves."""
     return os.environ.pop(SETTING, "false").lower() in ("true", "1") or flag
 
 
@@ -46,7 +46,7 @@ def is_sharded(model: nn.Module) -> bool:
 
 
 def reshard(model: nn.Module) -> None:
-    """Give back what is still whole of the last forward pass, so that the parameters are each process's own parts."""
+    """Free the parameters gathered for the last forward pass, so that each process holds its own parts alone."""
     from torch.distributed.fsdp import FSDPModule
 
     for module in model.modules():
@@ -54,6 +54,6 @@ def reshard(model: nn.Module) -> None:
             module.reshard()
 
 
-def whole(tensor: Any) -> Any:
-    """The whole of a sharded tensor (all processes have to call it); another one as it is."""
+def full_tensor(tensor: Any) -> Any:
+    """A sharded tensor gathered from all processes, each of which has to call this; any other tensor unchanged."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor

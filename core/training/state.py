@@ -1,4 +1,4 @@
-"""What a model in training consists of, as plain dictionaries: the same whether it is whole, replicated or sharded.
+"""What a model in training consists of, as plain dictionaries: the same whether it is replicated, sharded or neither.
 
 Parameters and moments go by parameter name, so a checkpoint of several processes loads in one, and the other way round.
 """
@@ -35,10 +35,10 @@ def snapshot(
 
 
 def restore(model: nn.Module, optimizers: Sequence[Optimizer], scaler: Any, state: dict[str, Any]) -> None:
-    """Give optimizers and scaler the state that `snapshot` took; the weights are loaded before the model is prepared.
+    """Load into optimizers and scaler the state that `snapshot` took; weights are loaded before the model is prepared.
 
     Raises:
-        ValueError: it is that of other optimizers.
+        ValueError: the state is that of other optimizers.
     """
     if (before := state.get("kinds", ["AdamW"])) != (now := _kinds(optimizers)):
         raise ValueError(

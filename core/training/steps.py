@@ -15,7 +15,7 @@ def seed_all(*key: int | str) -> None:
 
 
 def due(step: int, every: int, epoch_ended: bool) -> bool:
-    """Whether something that is done every so many steps (0: after each epoch) is to be done now."""
+    """Whether something is due after `step` that is done every `every` steps (0: after each epoch)."""
     return step % every == 0 if every else epoch_ended
 
 

@@ -182,7 +182,7 @@ def test_interrupted_and_failed_records(folders, tmp_path, monkeypatch):
     assert found["finished"] == 0.5
     assert found["samples"] == 4
     assert found["failures"] == {"interrupted before its end": 1, "no face was generated": 1}
-    assert any("line 6 is passed over" in note for note in found["notes"])
+    assert any("line 6 is skipped" in note for note in found["notes"])
 
 
 def test_without_records_endings_are_not_known(folders, tmp_path, monkeypatch, capsys):

@@ -85,7 +85,7 @@ def test_other_options_make_it_anew_and_say_so(change, why, generator, config, t
     make(generator, config, tmp_path)
     run, told = make(generator, change(config), tmp_path)
     assert (len(run.output.written), run.skipped) == (5, 0)
-    assert sum(f"is made anew: the one that is there was made with {why}" in line for line in told) == 5
+    assert sum(f"is generated again: the existing one was made with {why}" in line for line in told) == 5
 
 
 def test_other_weights_seeds_and_inputs_make_it_anew(generator, config, folder, tmp_path):
@@ -104,7 +104,7 @@ def test_other_weights_seeds_and_inputs_make_it_anew(generator, config, folder, 
     save(folder / "c2.ply", Mesh(clouds(6)[5], NO_FACES))
     run, told = make(other, config, tmp_path, seed=1)
     assert [record.name for record in run.output.written] == ["c2"]
-    assert "c2_0_80f is made anew: the one that is there was made with another content of the input" in told
+    assert "c2_0_80f is generated again: the existing one was made with another content of the input" in told
 
 
 @pytest.mark.parametrize("keep", ["all", "best"])
@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_to_the_same_meshes(keep, generator, config, 
             assert record.ending == "stopped" or keep == "best"
     assert partial > 2
     assert not list((tmp_path / "parts").glob(f"*{PARTIAL}*"))
-    assert "run again to go on with it" not in told  # of the last run
+    assert "run again to resume it" not in told  # of the last run
     assert tokens(tmp_path / "parts") == tokens(tmp_path / "whole")
     for path in (tmp_path / "whole").glob("*.ply"):
         np.testing.assert_array_equal(load(path).vertices, load(tmp_path / "parts" / path.name).vertices)
@@ -139,7 +139,7 @@ def test_partial_tokens_that_are_damaged_begin_anew(generator, config, tmp_path)
     damaged = found[0]
     damaged.write_bytes(b"")
     _, told = make(generator, config, tmp_path)
-    assert f"{damaged.name.replace(f'{PARTIAL}_tokens.npy', '')} begins anew" in told
+    assert f"{damaged.name.replace(f'{PARTIAL}_tokens.npy', '')} starts again" in told
     assert tokens(tmp_path) == tokens(tmp_path / "whole")
 
 

@@ -19,7 +19,7 @@ from core.model.face_decoder import FaceDecoder
 from core.model.point_encoder import cloud_distance
 from core.tokens import BOS, EOS, PAD
 from core.training import evaluation, log
-from core.training.tasks import ArAETask
+from core.training.arae_task import ArAETask
 from core.training.trainer import Trainer
 
 SMALL = {"num_shapes": 60, "testset_size": 22, "num_workers": 0, "threads": 1, "seed": 3}
@@ -237,12 +237,12 @@ def test_what_does_not_fit_is_refused_with_what_would(tmp_path, monkeypatch, cap
     need, less = (task.with_options(**more).memory(1, False).total for more in ({}, {"checkpointing": True}))
     assert less < need
     monkeypatch.setattr(log, "free_memory", lambda device: (less + need) / 2)
-    with pytest.raises(ValueError, match="What would fit: --batch_size 16 --checkpointing;.*--allow_misfit"):
+    with pytest.raises(ValueError, match="What would fit: --batch_size 16 --checkpointing;.*--ignore_memory_check"):
         Trainer(config.train, task).fit()
     monkeypatch.setattr(log, "free_memory", lambda device: 1.0)
     with pytest.raises(ValueError, match="more processes with --shard would take less"):
         Trainer(config.train, task).fit()
-    task, config = make_task(**options, allow_misfit=True)
+    task, config = make_task(**options, ignore_memory_check=True)
     assert Trainer(config.train, task).fit().step == 1
 
 

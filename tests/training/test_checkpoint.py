@@ -30,6 +30,13 @@ def test_round_trip(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-00000007", "model.safetensors"]
 
 
+def test_changed_options_know_the_old_names(tmp_path):
+    before = {"options": {"train": {"lr": 0.5, "allow_misfit": False}}}
+    now = {"options": {"train": {"lr": 0.25, "ignore_memory_check": False}}}
+    folder = checkpoint.save_checkpoint(tmp_path, 1, WEIGHTS, STATE, before)
+    assert checkpoint.changed_options(folder, now) == ["train.lr 0.5 -> 0.25"]
+
+
 def test_the_two_newest_are_kept(tmp_path):
     for step in (2, 10, 9):
         save(tmp_path, step)
@@ -43,7 +50,7 @@ def test_steps_beyond_eight_digits_sort_as_numbers(tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["model.safetensors", "training.pt", "config.json"])
-def test_a_plundered_checkpoint_is_passed_over(tmp_path, lost, caplog):
+def test_a_plundered_checkpoint_is_skipped(tmp_path, lost, caplog):
     save(tmp_path, 1)
     (save(tmp_path, 2) / lost).unlink()
     assert checkpoint.latest_checkpoint(tmp_path).name == "checkpoint-00000001"

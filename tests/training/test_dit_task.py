@@ -78,7 +78,7 @@ def test_a_stopped_run_continues_bit_for_bit(tmp_path, arae):
     config = configured(tmp_path / "parts", max_steps=4, **options)
     task = DiTTask(config.model.point_encoder, config.diffusion, config.data, config.views, config.train)
     trainer = Trainer(config.train, task)
-    trainer._finished = lambda: trainer.position.step >= 2  # type: ignore[method-assign]
+    trainer.budget.is_spent = lambda position: position.step >= 2  # type: ignore[method-assign]
     trainer.fit()
     parts = fit(config)
     assert "continues checkpoint-00000002" in (tmp_path / "parts" / "log.txt").read_text()

@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 from toy import ToyTask
 
-from core.training import checkpoint, trainer
+from core.training import checkpoint, guards
 from core.training.ema import Ema
 from core.training.steps import grouped, with_last
 from core.training.trainer import TrainConfig, Trainer
@@ -19,10 +19,14 @@ from core.training.trainer import TrainConfig, Trainer
 CONFIG = TrainConfig(num_epochs=3, mixed_precision="no", lr=1e-2, log_every=4, threads=1)
 
 
-def train(workspace, task=None, **options):
+def make_trainer(workspace, task=None, **options):
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    return Trainer(replace(CONFIG, workspace=str(workspace), **options), task or ToyTask()).fit()
+    return Trainer(replace(CONFIG, workspace=str(workspace), **options), task or ToyTask())
+
+
+def train(workspace, task=None, **options):
+    return make_trainer(workspace, task, **options).fit()
 
 
 def weights(workspace):
@@ -95,13 +99,32 @@ def test_sigterm_saves_and_the_same_command_continues(tmp_path):
     task = ToyTask(on_batch=terminate)
     position = train(tmp_path / "stopped", task, eval_every=1)
     assert 6 < position.step < 12
-    assert position.evaluation_due
     assert task.evaluations == position.step - 1
     assert signal.getsignal(signal.SIGTERM) is before
     assert train(tmp_path / "stopped", eval_every=1).step == 18
     assert_continued(tmp_path / "stopped")
     assert_equal(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))
     assert curve(tmp_path / "whole") == curve(tmp_path / "stopped")
+
+
+def test_an_evaluation_put_off_by_sigterm_still_finds_the_best(tmp_path):
+    def terminate(epoch, batch):
+        if (epoch, batch) == (1, 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    class Lowest(ToyTask):
+        """The loss is lowest at the step after which the run is stopped."""
+
+        def evaluate(self, model, accelerator):
+            return {"loss": float(abs(trainer.position.step - stopped.step))}
+
+    stopped = train(tmp_path, ToyTask(on_batch=terminate), eval_every=1)
+    expected = weights(tmp_path)
+    trainer = make_trainer(tmp_path, Lowest(), eval_every=1)
+    assert trainer.evaluator.overdue
+    trainer.fit()
+    assert (trainer.evaluator.best_loss, trainer.evaluator.best_step) == (0.0, stopped.step)
+    assert_equal(expected, load_file(tmp_path / "best.safetensors"))
 
 
 def test_evaluation_does_not_disturb_training(tmp_path):
@@ -150,7 +173,7 @@ def test_loss_that_is_not_finite_stops_with_the_names(tmp_path):
 
 
 def test_loss_that_explodes_stops_with_the_names(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "STEPS_TO_KNOW", 6)
+    monkeypatch.setattr(guards, "STEPS_TO_KNOW", 6)
 
     class Exploding(ToyTask):
         def batch(self, epoch, k):
@@ -221,6 +244,12 @@ def test_learning_rate_ends_at_a_tenth_whatever_the_limit(tmp_path):
 
 def test_workspace_files(tmp_path):
     train(tmp_path, save_every=5)
+    state = checkpoint.read_state(checkpoint.latest_checkpoint(tmp_path))
+    assert set(state) == {"optimizer", "kinds", "scaler", "position", "window", "samples_per_batch"}
+    assert set(state["position"]) == {
+        *("step", "epoch", "batch", "seconds", "tokens"),
+        *("best_loss", "best_step", "smooth_loss", "evaluation_due"),
+    }
     assert [p.name for p in checkpoint.checkpoints(tmp_path)] == ["checkpoint-00000015", "checkpoint-00000018"]
     assert (tmp_path / "best.safetensors").exists()
     assert json.loads((tmp_path / "config.json").read_text())["task"] == "toy"
@@ -245,8 +274,9 @@ def test_best_is_the_lowest_evaluation_loss(tmp_path):
             self.evaluations += 1
             return {"loss": [2.0, 1.0, 3.0][self.evaluations - 1]}
 
-    position = train(tmp_path, Worsening())
-    assert (position.best_loss, position.best_step) == (1.0, 12)
+    trainer = make_trainer(tmp_path, Worsening())
+    trainer.fit()
+    assert (trainer.evaluator.best_loss, trainer.evaluator.best_step) == (1.0, 12)
     assert_equal(
         load_file(tmp_path / "best.safetensors"), load_file(tmp_path / "checkpoint-00000012/model.safetensors")
     )

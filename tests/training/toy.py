@@ -5,6 +5,8 @@ import time
 import torch
 from torch import Tensor, nn
 
+from core.training.task import TrainingTask
+
 
 class Net(nn.Module):
     def __init__(self, width: int = 8, dropout: float = 0.1):
@@ -15,7 +17,7 @@ class Net(nn.Module):
         return self.layers(x)
 
 
-class ToyTask:
+class ToyTask(TrainingTask):
     """Batches of different sizes, so that means over batches have to be weighted."""
 
     name = "toy"
@@ -27,9 +29,6 @@ class ToyTask:
 
     def build_model(self):
         return Net(self.width, self.dropout)
-
-    def build_data(self):
-        pass
 
     def describe(self):
         return [("data", "random numbers")]

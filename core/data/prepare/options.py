@@ -11,27 +11,27 @@ class Rules:
     """Which meshes are kept."""
 
     min_faces: int = 4
-    """Fewest faces of a mesh, after cleaning."""
+    """Smallest number of faces, after cleaning."""
     max_faces: int = 4000
-    """Most faces of a mesh."""
+    """Largest number of faces, after cleaning."""
     max_components: int = 0
-    """Most connected components of a mesh; 0: any number."""
+    """Largest number of connected components; 0: no limit."""
     on_excess: Literal["drop", "split"] = "drop"
-    """Meshes of too many faces or components: drop them, or split them into their connected components, each of which
-    is a mesh of its own if it fits."""
+    """Meshes with too many faces or components: drop them, or split them into connected components and keep each that
+    fits as a mesh."""
     min_thickness: float = 0.0
-    """Least ratio of the shortest to the longest side: 0.01 drops flat cards and single planes."""
+    """Smallest ratio of the shortest to the longest side; 0.01 drops flat cards and single planes."""
     max_lost_faces: float = 0.3
     """Largest share of faces that may collapse when vertices are rounded to the tokenizer's grid."""
     discrete_bins: int = 512
-    """Steps of that grid along each axis."""
+    """Number of steps of the tokenizer's grid along each axis."""
     meto_backend: Literal["LR_ABSCO", "LR", "CLERS"] = "LR_ABSCO"
-    """Tokens are counted as this backend of the tokenizer writes them."""
+    """Backend of the tokenizer that counts the tokens."""
     max_tokens: int = 40960
-    """Most tokens of a mesh."""
+    """Largest number of tokens of a mesh."""
     duplicates: Literal["drop-near", "drop-equal", "keep"] = "drop-near"
-    """What goes as a duplicate: also what is the same turned about the y axis, mirrored, moved, scaled, renumbered or
-    re-triangulated; only files of equal bytes; nothing."""
+    """What to drop as a duplicate. drop-near: the same object rotated about the y axis, mirrored, moved, scaled,
+    renumbered or re-triangulated; drop-equal: files of equal bytes; keep: nothing."""
 
     def __post_init__(self) -> None:
         for name, least in (("min_faces", 1), ("max_faces", 1), ("max_components", 0), ("max_tokens", 1)):
@@ -48,14 +48,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may cost."""
+    """Limits of reading one file."""
 
     timeout: float = 30.0
-    """Seconds."""
+    """Seconds for one file."""
     memory: int = 2048
-    """MiB that reading it may take."""
+    """MiB of memory (address space) for one file."""
     max_file_mb: int = 512
-    """MiB of the file, unpacked."""
+    """Largest size of a file in MiB, unpacked."""
 
     def __post_init__(self) -> None:
         for name, least in (("timeout", 0.1), ("memory", 64), ("max_file_mb", 1)):
@@ -65,24 +65,24 @@ class Limits:
 
 @dataclass(frozen=True)
 class Content:
-    """What is written of a mesh. With the rules, all that the bytes of a set depend on besides its source."""
+    """What is stored of a mesh. Besides the source, the bytes of a set depend only on this and the rules."""
 
     colors: bool = True
-    """Keep the colour of each face, where the file has any (vertex or face colours, materials, textures)."""
+    """Store the colour of each face, if the file has any (vertex or face colours, materials, textures)."""
     views: int = 0
-    """Pictures of each mesh to store, for the image model."""
+    """Number of pictures of each mesh to store, for the image model."""
     view_size: int = 512
     """Width and height of a picture in pixels."""
     source: str = ""
-    """Value of the column `source`; empty: the name of the folder, archive or list."""
+    """Value of the column `source`; default: the name of the folder, archive or list."""
     licence: str = ""
-    """Value of the column `licence`, where --metadata has none."""
+    """Value of the column `licence`, for files without one in --metadata."""
     metadata: str = ""
-    """JSON lines with `name` (as in the set, or without its suffix), and `licence` or `source` of that file."""
+    """File of JSON lines with `name` (as in the set, or without its suffix), and `licence` or `source`."""
     seed: int = 0
-    """Of shapes:N, and of the pictures' views."""
+    """Seed of shapes:N and of the pictures' views."""
     shard_size: int = 4096
-    """Inputs to a shard. An interrupted run loses what it did on its last shard."""
+    """Inputs per shard. An interrupted run repeats its last shard."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.views <= 256:
@@ -107,17 +107,17 @@ class Task:
 @dataclass(frozen=True)
 class PrepareConfig:
     src: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SRC")]
-    """A folder tree, a .zip or .tar(.gz, .bz2, .xz), a list (.txt: a path or URL a line), s3://bucket/folder or any
+    """A folder tree, a .zip or .tar(.gz, .bz2, .xz), a list (.txt: one path or URL per line), s3://bucket/folder or any
     other URL that fsspec opens, objaverse:UID,UID or objaverse:FILE, or shapes:N for N procedural shapes."""
     dst: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DST")]
-    """Folder of the set. One that holds a set already is continued: only inputs that it lacks are read."""
+    """Folder of the set. If it holds a set already, only the missing inputs are read."""
     task: Task = field(default_factory=Task)
     workers: int = 0
-    """Processes; 0: one a core."""
+    """Number of processes; 0: one per core."""
     ray: str = ""
     """Address of a Ray cluster to work on ("auto", "local", "ray://head:10001"); needs `pip install ray`."""
     restart: bool = False
-    """Throw away what DST holds of an earlier set, and begin anew."""
+    """Delete the set that is in DST, and start again."""
 
     def __post_init__(self) -> None:
         if self.workers < 0:

@@ -91,7 +91,7 @@ def _charts(facts: dict[str, np.ndarray], tests: np.ndarray) -> str:
 
 
 def _sheet(folder: Path, facts: dict[str, np.ndarray]) -> str:
-    """Pictures of meshes drawn by lot: those of the smallest uids, which are hashes."""
+    """Pictures of randomly chosen meshes: those of the smallest uids, which are hashes."""
     from core.data.render import contact_sheet, render
 
     chosen = np.argsort(facts["uid"].astype(str))[:PICTURED]
@@ -104,7 +104,7 @@ def _sheet(folder: Path, facts: dict[str, np.ndarray]) -> str:
         labels.append(f"{Path(str(facts['name'][index])).stem}  {facts['num_faces'][index]} faces")
     cut = range(0, len(pictures), COLUMNS)
     sheet = contact_sheet([pictures[k : k + COLUMNS] for k in cut], [labels[k : k + COLUMNS] for k in cut], gap=10)
-    head = f"<h2>{len(chosen)} of them, drawn by lot</h2>"
+    head = f"<h2>{len(chosen)} of them, chosen at random</h2>"
     return f"<section>{head}{image(sheet, 'pictures of meshes with their face counts')}</section>"
 
 

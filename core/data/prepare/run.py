@@ -44,7 +44,7 @@ def prepare(config: PrepareConfig) -> Store:
     from core.data.prepare.report import write_report
 
     write_report(store.folder)
-    log.info("%s: to look at", store.folder / "report.html")
+    log.info("report: %s", store.folder / "report.html")
     return store
 
 
@@ -55,12 +55,12 @@ def _news(listing: Listing, store: Store) -> list[Item]:
         log.info("%d inputs are in the set already, %d are new", known, len(items))
     if changed:
         log.warning(
-            "%d files have changed since they were prepared: their old content stays beside the new (--restart: anew)",
+            "%d files have changed since they were prepared: the set keeps the old content too (--restart: a new set)",
             changed,
         )
     gone = len(store.done.keys() - {item.name for item in listing.items})
     if gone:
-        log.warning("%d inputs are no longer there; what was made of them stays in the set (--restart: anew)", gone)
+        log.warning("%d inputs are no longer there; their meshes stay in the set (--restart makes a new one)", gone)
     return items
 
 

@@ -236,7 +236,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line's options."""
     top = argparse.ArgumentParser(
         prog="python -m meto",
-        description="Triangle meshes to tokens, and back. A file that fails is reported and passed over; "
+        description="Triangle meshes to tokens, and back. A file that fails is reported and skipped; "
         "the exit code is then 1.",
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)

@@ -1,15 +1,16 @@
-"""What is trained: the tasks that the loop (trainer.py) is given. The loop knows nothing about meshes."""
+"""What main.py trains: mesh tokens, from the points of a mesh or from nothing."""
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from core.data.batch import Batch, BatchSampler, collate, make_loader
-from core.data.dataset import DataConfig, build_datasets
+from core.data.dataset import DataConfig, MeshDataset, MixDataset, build_datasets
 from core.model.arae import ArAE, ArAEConfig, ArAEOutput
 from core.model.face_decoder import FaceDecoder
 from core.tokens import PAD, Tokenizer, TokenizerConfig
@@ -18,58 +19,16 @@ from core.training.evaluation import is_coordinate
 from core.training.options import TrainConfig
 from core.training.processes import outlive_sigterm
 from core.training.shard import is_sharded
+from core.training.task import EpochLoader, Metrics, TrainingTask
 
 PICTURED = 4  # test meshes in an evaluation's picture
 AUGMENTED_LENGTH = 1.1  # tokens of a mesh with augmentation over those without, at most and about
 
-Metrics = dict[str, tuple[Any, Any]]
-"""(sum, count) by name: means come out right over batches and processes of any size."""
+Datasets = tuple[MeshDataset | MixDataset, MeshDataset]
+"""The training set and the test set."""
 
 
-class Task(Protocol):
-    """A model, its data and its loss. `batch` is whatever the task's own batches are."""
-
-    name: str
-
-    def build_model(self) -> nn.Module:
-        """The model with fresh weights, on the CPU; called once, with torch seeded."""
-
-    def build_data(self) -> None:
-        """Read or make the data sets, once; called before what follows. Raises ValueError where there are none."""
-
-    def describe(self) -> list[tuple[str, str]]:
-        """(subject, fact) lines about the data for the start of the log."""
-
-    def num_batches(self, epoch: int, world: int) -> int:
-        """Batches that each of `world` processes gets in an epoch."""
-
-    def batches(self, epoch: int, start: int, rank: int, world: int) -> Iterable[Any]:
-        """This process's batches of an epoch from number `start` on; the same for the same arguments, always."""
-
-    def to(self, batch: Any, device: torch.device) -> Any:
-        """The batch on a device."""
-
-    def weight(self, batch: Any) -> float:
-        """How many equal parts (tokens, samples) the batch's loss is the mean of."""
-
-    def names(self, batch: Any) -> list[str]:
-        """The names of its samples, for the report on a loss that is not finite."""
-
-    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Metrics]:
-        """Mean loss of a batch, and what else is worth a curve."""
-
-    # A task may also have `flops(batch)`, for the share of the machine's speed that is used (MFU), and
-    # `memory(world, sharded)`, an `estimate.Memory`, and `with_options(**options)`, the task with other options of
-    # training, for refusing what cannot fit before the model is made and saying what would.
-
-    def evaluate(self, model: nn.Module, accelerator: Any) -> dict[str, float]:
-        """Metrics on the test split, equal on every process; the lowest `loss` makes the best checkpoint."""
-
-    def pictures(self, model: nn.Module) -> dict[str, np.ndarray]:
-        """Pictures (H, W, 3) uint8 by name; called after an evaluation, on the main process alone."""
-
-
-class ArAETask:
+class ArAETask(TrainingTask[Batch]):
     """Mesh tokens from a point cloud (or from nothing): cross-entropy and the latent penalty.
 
     Args:
@@ -81,12 +40,15 @@ class ArAETask:
     """
 
     name = "ArAE"
+    has_flops = True
 
     def __init__(self, tokenizer: TokenizerConfig, model: ArAEConfig, data: DataConfig, train: TrainConfig):
         if model.cond_mode not in ("point", "none"):
             raise ValueError(f"--cond_mode {model.cond_mode}: training data have points; use point or none")
         self.config, self.data, self.train = model, data, train
         self.tokenizer = Tokenizer(tokenizer)
+        self._datasets: Datasets | None = None
+        self._loader: EpochLoader | None = None
 
     def build_model(self) -> nn.Module:
         model = ArAE(self.config, self.tokenizer.vocab_size)
@@ -97,9 +59,16 @@ class ArAETask:
         return model
 
     def build_data(self) -> None:
-        if hasattr(self, "train_set"):
-            return
-        train_set, self.test_set = build_datasets(
+        if self._datasets is None:
+            self._datasets = self.build_datasets()
+
+    def build_datasets(self) -> Datasets:
+        """Read or make the training set and the test set.
+
+        Raises:
+            ValueError: nothing in --data fits.
+        """
+        train_set, test_set = build_datasets(
             self.data,
             self.tokenizer,
             point_num=self.config.point_encoder.point_num if self.config.cond_mode == "point" else 0,
@@ -108,8 +77,19 @@ class ArAETask:
             steps=self.config.steps if self.config.decoder.decoder == "face" else None,
         )
         assert train_set is not None
-        self.train_set = train_set
-        self.sampler: BatchSampler | None = None
+        return train_set, test_set
+
+    @property
+    def train_set(self) -> MeshDataset | MixDataset:
+        """The training set; `build_data` makes it."""
+        assert self._datasets is not None, "build_data comes first"
+        return self._datasets[0]
+
+    @property
+    def test_set(self) -> MeshDataset:
+        """The test set; `build_data` makes it."""
+        assert self._datasets is not None, "build_data comes first"
+        return self._datasets[1]
 
     def describe(self) -> list[tuple[str, str]]:
         source = f"--data {' '.join(self.data.data)}"
@@ -141,16 +121,13 @@ class ArAETask:
         return len(sampler)
 
     def batches(self, epoch: int, start: int, rank: int, world: int) -> Iterable[Batch]:
-        if self.sampler is None:
-            self.sampler = self._sampler(rank, world)
+        if self._loader is None:
+            sampler = self._sampler(rank, world)
             cuda = torch.cuda.is_available()
-            self.loader = make_loader(self.train_set, self.sampler, self.data.num_workers, pin_memory=cuda)
-            self.loader.worker_init_fn = outlive_sigterm
-        self.sampler.set_epoch(epoch, start)
-        return self.loader
-
-    def to(self, batch: Batch, device: torch.device) -> Batch:
-        return batch.to(device, non_blocking=True)
+            loader = make_loader(self.train_set, sampler, self.data.num_workers, pin_memory=cuda)
+            loader.worker_init_fn = outlive_sigterm
+            self._loader = EpochLoader(sampler, loader)
+        return self._loader.epoch(epoch, start)
 
     def weight(self, batch: Batch) -> float:
         return float((batch.ids != PAD).sum() - len(batch))  # BOS is not predicted
@@ -187,19 +164,18 @@ class ArAETask:
         return {"token_accuracy": (both[0], both[1]), **sums}
 
     def flops(self, batch: Batch) -> float:
-        """Operations that the model needs for a training step on the batch."""
         lengths = ((batch.ids != PAD).sum(1) - 1).tolist()
         return estimate.step_flops(self.config, self.tokenizer.vocab_size, lengths)
 
     def with_options(self, **options: Any) -> "ArAETask":
-        """The task with other options of training and the same data."""
-        task = ArAETask(self.tokenizer.config, self.config, self.data, replace(self.train, **options))
         self.build_data()
-        task.train_set, task.test_set, task.sampler = self.train_set, self.test_set, None
-        return task
+        other = copy(self)
+        other.train = replace(self.train, **options)
+        other._loader = None
+        return other
 
     def memory(self, world: int, sharded: bool) -> estimate.Memory:
-        """Memory of a step on the longest meshes that there are; called before the model is made."""
+        """Estimate the memory of a step on the longest meshes that there are."""
         self.build_data()
         return estimate.memory(
             self.config,
@@ -240,12 +216,12 @@ class ArAETask:
         return make_loader(self.test_set, sampler)
 
     def _generated(self, model: nn.Module, batch: Batch) -> Metrics:
-        """How whole generated meshes compare with the batch's own, for --eval_mode generate."""
-        if self.train.eval_mode != "generate" or is_sharded(model):  # not all of it is here
+        """Compare generated meshes with the batch's own, for --eval_mode generate."""
+        if self.train.eval_mode != "generate" or is_sharded(model):  # a sharded model needs all processes at each step
             return {}
         assert isinstance(model, ArAE)
-        made = evaluation.generated_meshes(model, batch, self.tokenizer)
-        return evaluation.compare(made, evaluation.true_meshes(batch, self.tokenizer))
+        generated = evaluation.generated_meshes(model, batch, self.tokenizer)
+        return evaluation.compare(generated, evaluation.true_meshes(batch, self.tokenizer))
 
     def pictures(self, model: nn.Module) -> dict[str, np.ndarray]:
         """A row for each of a few test meshes: the mesh, its arg-max tokens, and one generated from its points."""
