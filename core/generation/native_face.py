@@ -133,7 +133,7 @@ class NativeFaceBackend:
         )
 
     def _decoder_struct(self) -> structs.FaceDecoder:
-        """What the kernel reads of the decoder and writes of the cache, made anew where the cache has grown."""
+        """What the kernel reads of the decoder and writes of the cache, made again where the cache has grown."""
         decoder, cache, weights = self.decoder, self.state.cache, self.weights
         if self.struct is not None and self.struct.capacity == cache.capacity:
             return self.struct

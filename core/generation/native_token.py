@@ -58,7 +58,7 @@ class NativeTokenKernel:
         return logits
 
     def _struct(self) -> structs.TokenDecoder:
-        """What the kernel reads, made anew where the cache has grown."""
+        """What the kernel reads, made again where the cache has grown."""
         decoder, cache = self.decoder, self.cache
         if self.struct is None or self.struct.capacity != cache.capacity:
             layers = (structs.TokenLayer * len(decoder.model.layers))()

@@ -15,7 +15,7 @@ from torch import Tensor
 from core.model.layers import merge_heads
 
 BLOCK = 128  # queries that the CPU computes at a time
-# Probabilities that the CPU keeps for the backward pass, an attention layer: 256 MiB in bf16. Beyond, it computes anew.
+# Probabilities that the CPU keeps for the backward pass, an attention layer: 256 MiB in bf16; more are recomputed.
 KEPT_PROBABILITIES = 2**27
 
 

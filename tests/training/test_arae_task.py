@@ -16,7 +16,7 @@ from core.model import decoder as token_decoder
 from core.model import face_decoder
 from core.model.arae import ArAEOutput
 from core.model.face_decoder import FaceDecoder
-from core.model.point_encoder import cloud_distance
+from core.model.point_decoder import cloud_distance
 from core.tokens import BOS, EOS, PAD
 from core.training import evaluation, log
 from core.training.arae_task import ArAETask
@@ -106,7 +106,7 @@ def test_loss_and_its_parts_of_the_face_decoder(tasks, monkeypatch):
     tokens = task.weight(batch)
     assert tokens == sum((row != PAD).sum().item() - 1 for row in batch.ids)
     penalty = model.config.point_encoder.kl_weight * 0.5 * encoded.square().sum().item()
-    distance = model.config.points_weight * cloud_distance(model.decoded_points(encoded), batch.points).item()
+    distance = model.config.points_weight * cloud_distance(model.decoded_surface(encoded), batch.points).item()
     assert distance > 0.01
     monkeypatch.setattr(FaceDecoder, "make_steps", None)  # the loader has made them
     loss, metrics = task.loss(model, batch)

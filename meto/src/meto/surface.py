@@ -116,7 +116,7 @@ class SurfaceBatch:
 
         Args:
             surfaces: (R,) their numbers; None for all.
-            width: most vertices that are told.
+            width: room for vertices, in each list.
 
         Returns:
             (R, 2, width, 3) int32 for the kinds LEFT and RIGHT (in the phases SECOND and THIRD the first is for the
