@@ -212,7 +212,7 @@ def test_an_interrupted_command_leaves_partial_meshes_and_goes_on(folder, weight
     stopped.send_signal(signal.SIGINT)
     out = stopped.communicate(timeout=60)[0]
     assert stopped.returncode == 130, out
-    assert "interrupted: the same command goes on" in out
+    assert "interrupted: the same command resumes this run" in out
     records = read_records(tmp_path / "out")
     assert all(("_partial" in record.mesh) == record.partial for record in records if record.mesh)
     made = {(record.name, record.repeat) for record in records if not record.partial}
