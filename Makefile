@@ -17,7 +17,7 @@ METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.installed  ## make .venv with what is needed to run
+setup: $(VENV)/.installed  ## make .venv with what is needed to run, the CPU's kernels included
 
 setup-dev: $(VENV)/.installed-dev  ## ... and what tests and linters need
 
@@ -44,8 +44,10 @@ format: setup-dev  ## format the code and sort the imports
 bench: setup-dev  ## run the benchmarks that take minutes on a CPU (BENCHMARKS="meto train": those alone); by hand: gpu (needs a GPU), search (hours), full_size_step (13 GiB)
 	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-fuzz:  ## a million random inputs to the tokenizer, under AddressSanitizer and UBSan (minutes)
+fuzz:  ## a million random inputs to the tokenizer and the kernels, under AddressSanitizer and UBSan (minutes)
 	mkdir -p build
+	$(CXX) -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-psabi -Imeto/include -Icore/kernels tests/kernels/fuzz.cpp core/kernels/surfaces.cpp -o build/kernels_fuzz
+	build/kernels_fuzz
 	$(CXX) -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Imeto/include meto/fuzz/fuzz.cpp -o build/meto_fuzz -pthread
 	build/meto_fuzz
 
@@ -60,6 +62,7 @@ $(VENV)/.created:
 $(VENV)/.installed: requirements.txt $(METO) | $(VENV)/.created
 	$(BIN)/pip install -q -r requirements.txt
 	$(BIN)/pip install -q ./meto
+	$(BIN)/python -m core.kernels
 	touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed

@@ -39,9 +39,9 @@ from core import cli
 from core.config import PRESETS, Config, with_overrides
 from core.data.batch import Batch, BatchSampler, make_loader
 from core.data.dataset import MeshDataset
+from core.generation import Request
+from core.generation.sampling import SamplingConfig
 from core.model.arae import ArAE
-from core.model.engine import Request
-from core.model.sampling import SamplingConfig
 from core.tokens import Tokenizer
 from core.training.curves import plot
 from core.training.optim import build_optimizers

@@ -45,9 +45,9 @@ from benchmarks import generate_baseline, generate_face, generate_full, generate
 from benchmarks.machine import finish, medians, rates, ratios, timed
 from benchmarks.models import face_count, never_end, runner
 from core import cli
+from core.generation import Request
+from core.generation.sampling import SamplingConfig
 from core.model.decoder import DecoderConfig, MeshDecoder
-from core.model.engine import Request
-from core.model.sampling import SamplingConfig
 from core.tokens import Tokenizer, TokenizerConfig
 
 COND, WIDTH, LAYERS, HEADS = 257, 256, 4, 4

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.generation.sampling import SamplingConfig
 from core.model.decoder import MeshDecoder
-from core.model.sampling import SamplingConfig
 from core.tokens import BOS, EOS, PAD, Tokenizer
 
 POSITION_OFFSET = 2  # rows that transformers' OPT leaves free in its table of positions

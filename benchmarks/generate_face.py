@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.models import ENDLESS, runner
+from core.generation import Request
+from core.generation.sampling import SamplingConfig
 from core.groups import StepConfig, batch_steps
 from core.model.decoder import DecoderConfig
-from core.model.engine import Request
 from core.model.face_decoder import FaceDecoder
-from core.model.sampling import SamplingConfig
 from core.tokens import BOS, EOS, Tokenizer
 
 POINTS = 1024

@@ -21,11 +21,10 @@ from benchmarks.machine import peak_bytes, seconds
 from benchmarks.models import face_count, random_model
 from core import cli
 from core.config import PRESETS, Config
+from core.generation import Engine, Request
+from core.generation.sampling import SamplingConfig
+from core.generation.token_stepper import TokenStepper
 from core.model.arae import ArAE
-from core.model.engine import Engine, Request
-from core.model.engine.linear import Projection
-from core.model.engine.token_stepper import TokenStepper
-from core.model.sampling import SamplingConfig
 from core.tokens import Tokenizer
 from core.training.weights import build_loaded
 
@@ -55,16 +54,18 @@ def against_memory(preset: str = "ArAE", buffer_bytes: int = 2**30) -> dict[str,
     request = Request(condition, 0, 4 * (STEPS + 10))
     stepper.check(request)
     stepper.admit(0, request)
-    stepper.advance()
-    layers = stepper.layout.layers
-    projections = [p for layer in layers for p in (layer.qkv, layer.out, layer.fc1, layer.fc2)] + [stepper.layout.head]
-    weights = sum(p.outputs * p.inputs for p in projections) * 2
+    stepper.step()
+    layers = stepper.decoder.model.layers
+    linears: list[Any] = [stepper.decoder.lm_head]
+    for layer in layers:
+        linears += [layer.self_attn.qkv, layer.self_attn.out_proj, layer.fc1, layer.fc2]  # type: ignore[union-attr]
+    weights = sum(linear.out_features * linear.in_features for linear in linears) * 2
     times: dict[str, list[float]] = {"step": [], "products": [], "rate": []}
     buffer = torch.ones(buffer_bytes // 4, dtype=torch.float32)
-    for _ in range(STEPS // stepper.steps_per_look):
+    for _ in range(STEPS // stepper.poll_interval):
         times["rate"].append(buffer_bytes / seconds(buffer.sum))
-        times["step"].append(seconds(stepper.advance) / stepper.steps_per_look)
-        times["products"].append(seconds(lambda: products(stepper, projections)))
+        times["step"].append(seconds(stepper.step) / stepper.poll_interval)
+        times["products"].append(seconds(lambda: products(stepper, linears)))
     length = int(stepper.cache.host_lengths[0])
     cached = 2 * len(layers) * length * condition.shape[1] * 2
     step, rate = statistics.median(times["step"]), statistics.median(times["rate"])
@@ -86,15 +87,15 @@ def against_memory(preset: str = "ArAE", buffer_bytes: int = 2**30) -> dict[str,
     }
 
 
-def products(stepper: TokenStepper, projections: list[Projection]) -> None:
+def products(stepper: TokenStepper, linears: list[Any]) -> None:
     """A step's products by torch and nothing else: its linear layers on every weight, as laid out for the step, and its
     attention (`scaled_dot_product_attention`) to the cache."""
     cache = stepper.cache
-    inputs = {p.inputs: torch.ones(1, p.inputs, dtype=torch.bfloat16) for p in projections}
+    inputs = {each.in_features: torch.ones(1, each.in_features, dtype=torch.bfloat16) for each in linears}
     length = int(cache.host_lengths[0]) + 1
     query = torch.ones(1, cache.heads, 1, cache.head_dim, dtype=torch.bfloat16)
-    for projection in projections:
-        projection(inputs[projection.inputs])
+    for linear in linears:
+        linear(inputs[linear.in_features])
     for keys, values in zip(cache.keys, cache.values, strict=True):
         F.scaled_dot_product_attention(query, keys[None, :, :length], values[None, :, :length])
 
@@ -152,7 +153,7 @@ def last_faces(engine: Engine, condition: Tensor, budget: int) -> int:
     stepper.cache.filled(0, count)
     stepper.written[0] = stepper.host_written[0] = count
     before = face_count(engine.tokenizer, [stepper.ids(0)[count:]])
-    while not stepper.advance():
+    while not stepper.step():
         pass
     return face_count(engine.tokenizer, [stepper.ids(0)[count:]]) - before
 

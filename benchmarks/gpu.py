@@ -41,9 +41,9 @@ from core.data.batch import Batch, collate
 from core.data.mesh import Mesh, normalize
 from core.data.shapes import make_shape
 from core.data.sources import PackedMeshes
+from core.generation import Engine
+from core.generation.sampling import SamplingConfig
 from core.model.arae import ArAE
-from core.model.engine import Engine
-from core.model.sampling import SamplingConfig
 from core.tokens import PAD, Tokenizer
 from core.training import estimate
 from core.training.optim import build_optimizers
@@ -141,9 +141,9 @@ def generation(preset: str, device: torch.device, rate: float, quick: bool) -> d
         for slot, request in enumerate(requests(model, config, slots, 400 if quick else 4000)):
             stepper.admit(slot, request)
         for _ in range(begin):
-            stepper.advance()
+            stepper.step()
         before, faces = int(stepper.cache.host_lengths[0]), _faces(stepper, tokenizer)
-        times = [seconds(stepper.advance, device) for _ in range(looks)]
+        times = [seconds(stepper.step, device) for _ in range(looks)]
         steps = (int(stepper.cache.host_lengths[0]) - before) / looks
         step = statistics.median(times) / steps
         faces_a_step = (_faces(stepper, tokenizer) - faces) / (steps * looks)

@@ -13,10 +13,10 @@ from core.config import PRESETS, Config
 from core.data.batch import Batch
 from core.data.mesh import normalize, sample_surface
 from core.data.shapes import make_shape
+from core.generation import Engine, Request
+from core.generation.sampling import SamplingConfig
 from core.model.arae import ArAE
-from core.model.engine import Engine, Request
 from core.model.face_decoder import FaceDecoder
-from core.model.sampling import SamplingConfig
 from core.tokens import EOS, Tokenizer
 from core.training.optim import step_optimizers
 from core.training.weights import load_weights

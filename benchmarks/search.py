@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from core import cli
 from core.config import PRESETS, Config, with_overrides
 from core.data.batch import Batch, BatchSampler, make_loader
 from core.data.sources import cpu_count
-from core.groups import Steps
+from core.groups import map_steps
 from core.model.arae import ArAE
 from core.tokens import PAD, Tokenizer
 from core.training.optim import build_optimizers
@@ -179,7 +179,7 @@ def merged(pieces: Sequence[Batch]) -> Batch:
         return pieces[0]
     longest = max(piece.ids.shape[1] for piece in pieces)
     ids = torch.cat([F.pad(piece.ids, (0, longest - piece.ids.shape[1]), value=PAD) for piece in pieces])
-    steps = Steps(*(torch.cat([getattr(p.steps, f.name) for p in pieces]) for f in fields(Steps)))
+    steps = map_steps(lambda *parts: torch.cat(parts), *(piece.steps for piece in pieces))
     counts, points = (torch.cat([getattr(p, name) for p in pieces]) for name in ("num_faces", "points"))
     return Batch(ids, counts, points, steps=steps)
 

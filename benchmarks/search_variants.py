@@ -6,6 +6,7 @@ Each variant is a context in which the models made have it. Those that lost live
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -14,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.groups import Steps
-from core.model import face_decoder, face_head, face_input, face_maps
+from core.model import coordinate_priors, face_decoder, face_head, face_input
 from core.model.face_decoder import FaceDecoder, FaceLayer, rotary_angles
 from core.model.face_head import StepHead, VertexDistribution
-from core.model.face_input import StepInput
+from core.model.face_input import Points, StepInput
 from core.model.packed import Packing, packed_attention, packing
 from meto.surface import NUM_KINDS
 
@@ -160,11 +161,11 @@ def cross_attention() -> Any:
         lengths = steps.lengths.tolist()
         packed = packing(tuple(lengths), condition.device)
         before = F.pad(steps.groups[:-1, 0].long(), (1, 0)).masked_fill(packed.number == 0, NUM_KINDS)
-        x = self.input(steps, points, packed.row, before).to(condition.dtype)
+        given = None if points is None else Points(points, steps.normals)
+        x = self.input(steps.observed, given, packed.row, before).to(condition.dtype)
         angles = rotary_angles(packed.number, self.config.hidden_dim // self.config.num_heads)
         for layer in self.layers:
-            q, k, v = (part.flatten(1) for part in layer.heads(x, angles))
-            x = layer.after_attention(x, packed_attention(q, k, v, lengths, layer.num_heads))
+            x = layer(x, angles, partial(packed_attention, lengths=lengths))
             x = x + layer.cross(x, condition, packed)
         return self.norm(x), packed.number, packed.row
 
@@ -312,16 +313,16 @@ def causal_head() -> Any:
         self.state = state
         return made
 
-    def take(self: Any, k: int, value: Tensor) -> None:
+    def condition_on(self: Any, k: int, value: Tensor) -> None:
         if k < 2:
             self.settled.append(self.head.values[k](value))
             with torch.no_grad():
-                self.maps.take(face_head.AXES[k], value)
+                self.priors.fix(face_head.AXES[k], value)
 
     return _all(
         _after_init(StepHead, add),
         patch.object(VertexDistribution, "logits", logits),
-        patch.object(VertexDistribution, "take", take),
+        patch.object(VertexDistribution, "condition_on", condition_on),
     )
 
 
@@ -331,8 +332,13 @@ def order(*axes: int) -> Variant:
 
 
 def no_maps() -> Any:
-    original = face_maps.Maps.of
-    return patch.object(face_maps.Maps, "of", lambda self, k, axis: torch.zeros_like(original(self, k, axis)))
+    kinds = coordinate_priors.CoordinatePriors, coordinate_priors.KnownPriors
+
+    def silence(kind: Any) -> Any:
+        original = kind.features
+        return patch.object(kind, "features", lambda self, k, axis: torch.zeros_like(original(self, k, axis)))
+
+    return _all(*map(silence, kinds))
 
 
 def no_copies() -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from core.data.augment import AugmentConfig
 from core.data.dataset import DataConfig
 from core.data.views import ViewConfig
+from core.generation.sampling import SamplingConfig
 from core.groups import StepConfig
 from core.inference.options import InferConfig
 from core.model.arae import ArAEConfig
@@ -18,7 +19,6 @@ from core.model.diffusion import DiffusionConfig, DiffusionSampling
 from core.model.dit import DiTConfig
 from core.model.image_encoder import ViTConfig
 from core.model.point_encoder import PointEncoderConfig
-from core.model.sampling import SamplingConfig
 from core.tokens import TokenizerConfig
 from core.training.options import RENAMED, TrainConfig
 

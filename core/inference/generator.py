@@ -15,11 +15,10 @@ from torch import Tensor
 
 from core.data.finish import finish_counting
 from core.data.mesh import Mesh
+from core.generation import Engine, FinishReason, Generated, Request, SamplingConfig
 from core.inference.options import UNKNOWN_FACE_COUNT, InferConfig, pick_dtype
 from core.inference.records import weights_digest
 from core.model.arae import ArAE
-from core.model.engine import Ending, Engine, Generated, Request
-from core.model.sampling import SamplingConfig
 from core.tokens import LiveDecoder, Tokenizer
 
 OnFaces = Callable[["Job", np.ndarray], None]
@@ -42,6 +41,8 @@ class Job:
     """(T,) ids with which the mesh begins."""
     key: Any = None
     """The caller's own."""
+    normals: np.ndarray | None = None
+    """(N, 3) unit normals of the points, of either sign; None: they are estimated."""
 
 
 class Result(NamedTuple):
@@ -59,7 +60,7 @@ class Result(NamedTuple):
 
     mesh: Mesh
     ids: np.ndarray
-    ending: Ending
+    ending: FinishReason
     removed: dict[str, int]
     holes: int | None
     seconds: float
@@ -197,17 +198,18 @@ class MeshGenerator:
 
     def _requests(self, jobs: Iterable[Job], config: InferConfig) -> Iterator[Request]:
         budget = self.budget(config)
-        source, encoded, points = None, None, None
+        source, encoded, points, normals = None, None, None, None
         for job in jobs:
             # One at a time, whatever else waits: batches of another size round differently. What comes several times
             # in a row, for repetitions and face counts, is encoded once.
             given = job.points if job.latent is None else job.latent
             if given is None or given is not source:
                 source, encoded = given, self._encode(job)
-                points = self._points(job, encoded)
+                points, normals = self._points(job, encoded)
             condition = self._condition(encoded, job.num_faces)
             key = job, time.monotonic()
-            yield Request(condition, job.seed, budget, job.prefix, config.max_faces, points, job.num_faces, key)
+            budgets = budget, job.prefix, config.max_faces
+            yield Request(condition, job.seed, *budgets, points, job.num_faces, key, normals)
 
     @torch.inference_mode()
     def _encode(self, job: Job) -> Tensor | None:
@@ -220,12 +222,15 @@ class MeshGenerator:
         return self.model.encode(**put)
 
     @torch.inference_mode()
-    def _points(self, job: Job, encoded: Tensor | None) -> np.ndarray | None:
-        """(N, 3) that a decoder may look at: the input's, else those that the latent tells, if the model reads them."""
+    def _points(self, job: Job, encoded: Tensor | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The points (N, 3) that a decoder may read, and their normals: the job's, or decoded from the latent."""
         if job.points is not None:
-            return np.asarray(job.points, np.float32)
-        told = self.model.decoded_points(encoded)
-        return None if told is None else told[0].float().cpu().numpy()
+            return np.asarray(job.points, np.float32), job.normals
+        decoded = self.model.decoded_surface(encoded)
+        if decoded is None:
+            return None, None
+        points, normals = (None if x is None else x[0].float().cpu().numpy() for x in decoded)
+        return points, normals
 
     @torch.inference_mode()
     def _condition(self, encoded: Tensor | None, num_faces: int) -> Tensor:
@@ -233,7 +238,7 @@ class MeshGenerator:
 
     def _result(self, made: Generated, config: InferConfig, seconds: float) -> Result:
         mesh, removed, holes = finish_counting(Mesh(*self.tokenizer.decode(made.ids)), config.finish)
-        return Result(mesh, made.ids, made.ending, removed, holes, seconds)
+        return Result(mesh, made.ids, made.finish_reason, removed, holes, seconds)
 
 
 class _Watch:

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 
 from core.data.finish import FinishConfig
+from core.generation.sampling import SamplingConfig
 from core.model.arae import FACE_COUNT_BOUNDS
-from core.model.sampling import SamplingConfig
 
 UNKNOWN_FACE_COUNT = -1
 

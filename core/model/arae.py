@@ -244,13 +244,13 @@ class ArAE(nn.Module):
         loss = self.config.point_encoder.kl_weight * loss_kl
         logits = groups = None
         if isinstance(self.mesh_decoder, FaceDecoder):
-            told = self.decoded_surface(encoded)
-            if points is not None and told is not None:
+            decoded = self.decoded_surface(encoded)
+            if points is not None and decoded is not None:
                 estimated = None if steps is None else steps.normals
-                loss = loss + self.config.points_weight * self._points_loss(told, points, estimated)
+                loss = loss + self.config.points_weight * self._points_loss(decoded, points, estimated)
             normals = None
-            if told is not None and (points is None or self._hides_points()):
-                points, normals, steps = told.points.detach(), told.normals, None
+            if decoded is not None and (points is None or self._hides_points()):
+                points, normals, steps = decoded.points.detach(), decoded.normals, None
             steps = self.mesh_decoder.make_steps(ids, points, normals) if steps is None else steps
             groups = self.mesh_decoder(condition, steps, points, predict, num_faces)
             loss_ce = groups.nats / len(labels)
@@ -260,18 +260,18 @@ class ArAE(nn.Module):
         return ArAEOutput(loss + loss_ce, loss_ce, loss_kl, labels, logits, groups)
 
     def decoded_points(self, encoded: Tensor | None) -> Tensor | None:
-        """(B, N, 3) points that the latent (B, L, D) tells; None for a decoder that does not look at points."""
-        told = self.decoded_surface(encoded)
-        return None if told is None else told.points
+        """(B, N, 3) points that are decoded from the latent (B, L, D); None for a token decoder."""
+        decoded = self.decoded_surface(encoded)
+        return None if decoded is None else decoded.points
 
     def decoded_surface(self, encoded: Tensor | None) -> DecodedPoints | None:
         """`decoded_points` and, where the point decoder gives them, unit normals."""
         return self.point_decoder(encoded) if hasattr(self, "point_decoder") and encoded is not None else None
 
-    def _points_loss(self, told: DecodedPoints, points: Tensor, normals: Tensor | None) -> Tensor:
+    def _points_loss(self, decoded: DecodedPoints, points: Tensor, normals: Tensor | None) -> Tensor:
         """Other points are compared at each training step; the same ones in evaluation."""
         start = int(torch.randint(2**16, ())) if self.training else 0
-        return cloud_distance(told, points, normals, self.config.point_encoder.normals_weight, start)
+        return cloud_distance(decoded, points, normals, self.config.point_encoder.normals_weight, start)
 
     def _hides_points(self) -> bool:
         return self.training and float(torch.rand(())) < self.config.points_dropout

@@ -3,25 +3,17 @@
 Parameter names are those of the reference's checkpoints, which therefore load as they are.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from core.model.layers import LAYER_NORM_EPS, attention, merge_heads, split_heads
+from core.model.layers import LAYER_NORM_EPS, Attend, causal_attention
 from core.model.packed import packed_attention
-
-if TYPE_CHECKING:
-    from core.model.engine.layout import DecoderLayout
-    from core.model.engine.loop import Stepper
-    from core.model.sampling import SamplingConfig
-    from core.tokens import Tokenizer
 
 # The reference's position table has these rows to spare: its checkpoints' shapes depend on it.
 SPARE_POSITIONS = 10
@@ -65,13 +57,13 @@ class SelfAttention(nn.Module):
         self.q_proj = nn.Linear(dim, dim)
         self.out_proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
-        if lengths is not None:
-            return self.out_proj(
-                packed_attention(self.q_proj(x), self.k_proj(x), self.v_proj(x), lengths, self.num_heads)
-            )
-        q, k, v = (split_heads(proj(x), self.num_heads) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(merge_heads(attention(q, k, v, causal=True)))
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        return self.out_proj(attend(*self.heads(x)))
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (..., H, D) of x (..., C)."""
+        q, k, v = (proj(x).unflatten(-1, (self.num_heads, -1)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        return q, k, v
 
 
 class DecoderLayer(nn.Module):
@@ -87,12 +79,12 @@ class DecoderLayer(nn.Module):
         self.fc2 = nn.Linear(config.intermediate_dim or 4 * dim, dim)
         self.final_layer_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 
-    def forward(self, x: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
-        attended = F.dropout(self.self_attn(x, lengths), self.dropout, self.training)
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        attended = F.dropout(self.self_attn(x, attend), self.dropout, self.training)
         return self.after_attention(x, attended)
 
     def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
-        """What treats every position by itself."""
+        """The position-wise part: norms and MLP."""
         x = self.self_attn_layer_norm(x + attended)
         hidden = F.dropout(self.fc2(F.relu(self.fc1(x))), self.dropout, self.training)
         return self.final_layer_norm(x + hidden)
@@ -111,10 +103,10 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embedded inputs (B, T, C) -> hidden states (B, T, C)."""
-        return self._through_layers(x + self._positions(x.shape[1]))
+        return self._through_layers(x + self._positions(x.shape[1]), causal_attention)
 
     def forward_packed(self, x: Tensor, is_real: Tensor) -> Tensor:
-        """As `forward`, for sequences of different lengths, without computing on their padding.
+        """`forward` of sequences of different lengths, without computing on their padding.
 
         Args:
             x: (B, T, C) embedded inputs, padded on the right.
@@ -124,11 +116,11 @@ class Transformer(nn.Module):
             (N, C) hidden states of the N real positions, sequence after sequence.
         """
         x = x + self._positions(x.shape[1])
-        return self._through_layers(x[is_real], lengths=is_real.sum(1).tolist())
+        return self._through_layers(x[is_real], partial(packed_attention, lengths=is_real.sum(1).tolist()))
 
     def compile_layers(self) -> None:
-        """torch.compile what treats every position by itself; the attention is a kernel already, and its sequences'
-        lengths, which change from batch to batch, would have it compiled again and again."""
+        """torch.compile the position-wise part of each layer. Attention is a kernel already, and is recompiled whenever
+        the sequences' lengths change."""
         for layer in self.layers:
             assert isinstance(layer, DecoderLayer)
             layer.after_attention = torch.compile(layer.after_attention, dynamic=True)  # type: ignore[method-assign]
@@ -141,12 +133,12 @@ class Transformer(nn.Module):
             )
         return self.embed_positions.weight[:count]
 
-    def _through_layers(self, x: Tensor, lengths: list[int] | None = None) -> Tensor:
+    def _through_layers(self, x: Tensor, attend: Attend) -> Tensor:
         for layer in self.layers:
             if self.checkpointing and self.training:
-                x = checkpoint(layer, x, lengths=lengths, use_reentrant=False)
+                x = checkpoint(layer, x, attend, use_reentrant=False)
             else:
-                x = layer(x, lengths)
+                x = layer(x, attend)
         return x
 
 
@@ -156,7 +148,6 @@ class MeshDecoder(nn.Module):
     def __init__(self, config: DecoderConfig, vocab_size: int, num_cond_tokens: int):
         super().__init__()
         self.config = config
-        self.taken: DecoderLayout | None = None  # its weights, once they have been laid out for generation alone
         self.model = Transformer(config, vocab_size, num_cond_tokens)
         self.lm_head = nn.Linear(config.hidden_dim, vocab_size, bias=False)
         self.apply(_init_weights)
@@ -165,26 +156,13 @@ class MeshDecoder(nn.Module):
             nn.init.normal_(layer.self_attn.out_proj.weight, std=INIT_STD / (2 * config.num_layers) ** 0.5)
 
     def forward_packed(self, condition: Tensor, ids: Tensor, is_real: Tensor) -> Tensor:
-        """As `forward`, but states (N, C) of the real positions alone: all of the condition, and `is_real` (B, T)."""
+        """`forward` of the real positions only, the condition's and those of `is_real` (B, T) -> (N, C)."""
         is_real = torch.cat([is_real.new_ones(condition.shape[:2]), is_real], dim=1)
         return self.model.forward_packed(torch.cat([condition, self.model.embd(ids)], dim=1), is_real)
 
     def forward(self, condition: Tensor, ids: Tensor) -> Tensor:
         """Condition tokens (B, S, C) followed by ids (B, T) -> hidden states (B, S + T, C) before the head."""
         return self.model(torch.cat([condition, self.model.embd(ids)], dim=1))
-
-    def stepper(
-        self,
-        tokenizer: Tokenizer,
-        sampling: SamplingConfig,
-        slots: int,
-        take_weights: bool,
-        cache_dtype: torch.dtype | None = None,
-    ) -> Stepper:
-        """See `core.model.engine`."""
-        from core.model.engine.token_stepper import TokenStepper
-
-        return TokenStepper(self, tokenizer, sampling, slots, take_weights, cache_dtype)
 
 
 def _init_weights(module: nn.Module) -> None:

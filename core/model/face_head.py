@@ -1,8 +1,8 @@
 """What the face decoder writes at a step: a kind, and a vertex that is either one written before or new.
 
-The distribution of a group is exact: p(kind) p(vertex | kind), and the vertex is a mixture of whole vertices, copied
-from the open boundary about the gate or from anywhere earlier in the mesh, and of coordinates, y then z then x, each
-given those before it. So its likelihood compares with that of any other model of the same token stream.
+The distribution of a group is p(kind) p(vertex | kind). The vertex is a mixture of whole vertices, copied from the open
+boundary about the gate or from anywhere earlier in the mesh, and of a new one, whose y, z and x are each given those
+before. The likelihood is exact, so it compares with that of any other model of the same token stream.
 """
 
 import math
@@ -12,28 +12,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.model.coordinate_priors import (
+    NUM_PRIORS,
+    CoordinatePriors,
+    KnownPriors,
+    PriorInputs,
+    VertexHistory,
+    vertex_key,
+)
 from core.model.face_input import POINT_FREQUENCIES, edge_anchors, fourier, open_offsets, to_unit
-from core.model.face_maps import NUM_MAPS, Earlier, KnownMaps, MapInputs, Maps, vertex_key
-from meto.surface import BOM, NUM_KINDS, RIGHT, SECOND, THIRD
+from meto.surface import BOM, END, LEFT, NUM_KINDS, RIGHT, SECOND, THIRD
 
 AXES = (1, 2, 0)  # y, z, x: the order in which sub-meshes begin, too
 # The kinds that are chosen among in the phase TURN: L, R, BOM and END; in every other phase there is but one.
-CHOSEN = (0, 1, 2, 5)
+CHOSEN = (LEFT, RIGHT, BOM, END)
 NEIGHBOURS = 2  # of the open boundary that a kind may close
 NUM_REFERENCES = 6  # tip, start, end, the parallelogram's corner, and the two neighbours
 POINTER_DIM = 64
 OPEN_HIDDEN = 64
-OPEN_BIAS = -5.0  # of the scores of open vertices at first: weights trained without them start from what they know
+OPEN_BIAS = -5.0  # initial bias of open vertices' scores, so that weights trained without them keep what they know
 
 
 class StepHead(nn.Module):
-    """Small networks from a step's state to its logits; `VertexDistribution` puts them together.
+    """The networks from a step's state to its logits; `VertexDistribution` combines them.
 
     Args:
         dim: channels of the state.
         bins: of the grid.
         hidden: width of the heads' hidden layers.
-        open: vertices of the open boundary that are offered to be copied, about each edge.
+        open: vertices of the open boundary that can be copied, about each edge.
     """
 
     def __init__(self, dim: int, bins: int, hidden: int, open: int = 0):
@@ -48,7 +55,7 @@ class StepHead(nn.Module):
         self.values = nn.ModuleList(nn.Embedding(bins, dim) for _ in range(2))
         self.hidden = nn.ModuleList(nn.Linear(dim, hidden) for _ in range(3))
         self.logits = nn.ModuleList(nn.Linear(hidden, bins) for _ in range(3))
-        self.weights = nn.ModuleList(nn.Linear(hidden, NUM_REFERENCES + count) for count in NUM_MAPS)
+        self.weights = nn.ModuleList(nn.Linear(hidden, NUM_REFERENCES + count) for count in NUM_PRIORS)
         if open:
             self.open_query = nn.Linear(dim, POINTER_DIM + 1)  # and a bias
             self.open_key = nn.Sequential(
@@ -65,7 +72,7 @@ class StepHead(nn.Module):
         return self.ops(hidden).float()
 
     def keys(self, hidden: Tensor, vertices: Tensor) -> Tensor:
-        """(N, POINTER_DIM) of vertices (N, 3) on the grid, each with the state (N, dim) after it was written."""
+        """Keys (N, POINTER_DIM) of vertices (N, 3) on the grid, from the states (N, dim) after each was written."""
         places = fourier(to_unit(vertices, self.bins), self.frequencies)
         return self.key(torch.cat([hidden, places.to(hidden.dtype)], dim=-1))
 
@@ -78,7 +85,7 @@ class StepHead(nn.Module):
 
 
 def kind_index(kinds: Tensor) -> Tensor:
-    """Place of each kind in `CHOSEN`; 0 for those that are never chosen."""
+    """The place of each kind in `CHOSEN`; 0 for those that are never chosen."""
     places = [CHOSEN.index(kind) if kind in CHOSEN else 0 for kind in range(NUM_KINDS)]
     return torch.tensor(places, device=kinds.device)[kinds.long()]
 
@@ -88,9 +95,9 @@ class StepContext:
     """What the distributions of N steps are made from, beside their hidden states.
 
     Attributes:
-        gate, neighbours, open_vertices, phase: (N, 9), (N, 12), (N, 2 * open * 3), (N,), see `meto.surface.Shown`.
-        keys: (B, J, POINTER_DIM) of the vertices written before; `earlier` says who sees which.
-        earlier, maps: of the same N steps.
+        gate, neighbours, open_vertices, phase: (N, 9), (N, 12), (N, 2 * open * 3), (N,), as in `Observation`.
+        keys: (B, J, POINTER_DIM) of the vertices written before; `history` tells which step sees which.
+        history, priors: of the same N steps.
     """
 
     gate: Tensor
@@ -98,24 +105,24 @@ class StepContext:
     open_vertices: Tensor
     phase: Tensor
     keys: Tensor
-    earlier: Earlier
-    maps: MapInputs
+    history: VertexHistory
+    priors: PriorInputs
 
 
 class VertexDistribution:
-    """The distribution of the vertices that N steps write, factor by factor: which, then y, z and x of a new one.
+    """The distribution of the vertices that N steps write: which vertex it is, then y, z and x of a new one.
 
-    Call `which_logits`, then for k = 0, 1, 2 `logits(k)` and `take(k, value)`.
+    Call `which_logits`, then for k = 0, 1, 2 `logits(k)` and `condition_on(k, value)`.
 
     Args:
         head: the networks.
         hidden: (N, dim).
         kinds: (N,) of the groups, none of them the end.
-        vertices: (N, 3) what is written, where it is known: the maps are then made faster on a CPU.
+        groups: (N, 4) int32 what is written, if that is known: the priors then take less time on a CPU.
     """
 
     def __init__(
-        self, head: StepHead, hidden: Tensor, kinds: Tensor, context: StepContext, vertices: Tensor | None = None
+        self, head: StepHead, hidden: Tensor, kinds: Tensor, context: StepContext, groups: Tensor | None = None
     ):
         self.head, self.context = head, context
         kinds = kinds.long()
@@ -125,78 +132,77 @@ class VertexDistribution:
         if head.open:
             near = context.open_vertices.unflatten(1, (2, -1, 3))
         self.copies = torch.cat([beside, _of_side(kinds, near)], dim=1)  # (N, 2 + open, 3)
-        # Of the face that a step attaches to, or of a first face so far; none before that.
+        # The corners of the face that a step attaches to, or of a first face so far.
         self.corners = context.gate.view(-1, 3, 3).long().masked_fill((kinds == BOM).view(-1, 1, 1), -2)
         self.references = _references(kinds, context.gate, beside)
         self.right = kinds == RIGHT
-        self.maps: Maps | KnownMaps
-        if vertices is not None and KnownMaps.can_make(context.maps):
-            self.maps = KnownMaps(context.maps, context.earlier, self.right, vertices)
+        self.priors: CoordinatePriors | KnownPriors
+        if groups is not None and KnownPriors.can_compute(context.priors):
+            self.priors = KnownPriors(context.priors, context.history, self.right, groups)
         else:
-            self.maps = Maps(context.maps, context.earlier, self.right)
+            self.priors = CoordinatePriors(context.priors, context.history, self.right)
 
     def which_logits(self) -> Tensor:
-        """(N, 1 + 2 + open + J) float32: a new vertex, one of `copies`, or one of the vertices before; -inf where
-        none is."""
-        head, earlier = self.head, self.context.earlier
+        """(N, 1 + 2 + open + J) float32: a new vertex, one of `copies`, or one of the history; -inf where none is."""
+        head, history = self.head, self.context.history
         near = head.copy(self.state).float()
         if head.open:
             near = torch.cat([near, head.open_scores(self.state, self._open_offsets()).float()], dim=1)
         near = near.masked_fill(F.pad((self.copies < 0).any(-1), (1, 0)), -torch.inf)
-        scores = earlier.pad(head.query(self.state)) @ self.context.keys.transpose(1, 2)  # (B, T, J)
-        hidden = ~earlier.seen | self._of_gate(earlier)
+        scores = history.pad(head.query(self.state)) @ self.context.keys.transpose(1, 2)  # (B, T, J)
+        hidden = ~history.seen | self._of_gate(history)
         scores = (scores.float() * POINTER_DIM**-0.5).masked_fill(hidden, -torch.inf)
-        return torch.cat([near, earlier.rows(scores)], dim=1)
+        return torch.cat([near, history.rows(scores)], dim=1)
 
     def _open_offsets(self) -> Tensor:
-        """(N, open, 3) of the open boundary's vertices on the kind's side, from its edge."""
+        """The offsets (N, open, 3) of the open boundary's vertices on the kind's side from its edge."""
         gate, bins = self.context.gate.unflatten(1, (3, 3)), self.head.bins
         known = (gate >= 0).all(-1, keepdim=True)
         anchors = edge_anchors(self.context.phase, to_unit(gate, bins).masked_fill(~known, 0))
         offsets, _ = open_offsets(self.context.open_vertices, anchors, bins)
         return torch.where(self.right.view(-1, 1, 1), offsets[:, 1], offsets[:, 0])
 
-    def _of_gate(self, earlier: Earlier) -> Tensor:
-        """(B, T, J) vertices of the gate: with them, the face would have no area, or be there twice."""
-        corners = vertex_key(earlier.pad(self.corners)).unsqueeze(2).unbind(3)  # each (B, T, 1)
-        before = vertex_key(earlier.vertices).unsqueeze(1)  # (B, 1, J)
+    def _of_gate(self, history: VertexHistory) -> Tensor:
+        """(B, T, J) the vertices of the gate, with which the face would have no area or be there twice."""
+        corners = vertex_key(history.pad(self.corners)).unsqueeze(2).unbind(3)  # each (B, T, 1)
+        before = vertex_key(history.vertices).unsqueeze(1)  # (B, 1, J)
         return (corners[0] == before) | (corners[1] == before) | (corners[2] == before)
 
     def logits(self, k: int) -> Tensor:
-        """(N, bins) float32 of the k-th coordinate, of axis AXES[k], given those taken."""
+        """(N, bins) float32 of the k-th coordinate, of axis AXES[k], given those conditioned on."""
         head, axis = self.head, AXES[k]
         hidden = F.gelu(head.hidden[k](self.state))
         weights = head.weights[k](hidden).float()
         logits = head.logits[k](hidden).float()
         with torch.no_grad():
-            maps = self.maps.of(k, axis)
-        logits = logits + torch.einsum("nm,nmb->nb", weights[:, NUM_REFERENCES:], maps)
+            priors = self.priors.features(k, axis)
+        logits = logits + torch.einsum("nm,nmb->nb", weights[:, NUM_REFERENCES:], priors)
         references = self.references[:, :, axis]
         inside = (references >= 0) & (references < head.bins)
         bonus = weights[:, :NUM_REFERENCES].masked_fill(~inside, 0)
         return logits.scatter_add(1, references.clamp(0, head.bins - 1), bonus)
 
-    def take(self, k: int, value: Tensor) -> None:
-        """The k-th coordinate (N,) is settled."""
+    def condition_on(self, k: int, value: Tensor) -> None:
+        """Condition what follows on the k-th coordinate (N,)."""
         if k < 2:
             self.state = self.state + self.head.values[k](value)
             with torch.no_grad():
-                self.maps.take(AXES[k], value)
+                self.priors.fix(AXES[k], value)
 
 
 def _copies(kinds: Tensor, neighbours: Tensor) -> Tensor:
-    """(N, 2, 3) vertices at which a face of this kind would close the open boundary; -1 where there is none."""
+    """(N, 2, 3) vertices with which a face of this kind would close a second edge; -1 where there is none."""
     return _of_side(kinds, neighbours.view(-1, 2, NEIGHBOURS, 3))
 
 
 def _of_side(kinds: Tensor, pairs: Tensor) -> Tensor:
-    """(N, K, 3) the vertices on the side that a face of this kind attaches to, of pairs (N, 2, K, 3); none of BOM."""
+    """(N, K, 3) of vertices (N, 2, K, 3) those on the side that a kind attaches to; -1 for BOM."""
     chosen = torch.where((kinds == RIGHT).view(-1, 1, 1), pairs[:, 1].long(), pairs[:, 0].long())
     return chosen.masked_fill((kinds == BOM).view(-1, 1, 1), -1)
 
 
 def _references(kinds: Tensor, gate: Tensor, copies: Tensor) -> Tensor:
-    """(N, 6, 3) vertices that a new one may share coordinates with; off the grid where there is none."""
+    """(N, 6, 3) vertices whose coordinates a new one may share; off the grid where there is none."""
     gate = gate.view(-1, 3, 3).long()
     tip, start, end = gate.unbind(1)
     corner = tip + torch.where((kinds == RIGHT).unsqueeze(1), start - end, end - start)

@@ -1,19 +1,26 @@
-"""What the face decoder is shown before each step, as vectors: gate, open boundary, and points not yet covered."""
+"""The face decoder's input: the observation before each step (gate, open boundary, uncovered points) as a vector."""
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.groups import Steps
-from meto.surface import NUM_KINDS, NUM_PHASES, THIRD_PHASE, TURN_PHASE
+from meto.surface import NUM_KINDS, NUM_PHASES, THIRD_PHASE, TURN_PHASE, Observation
 
 POINT_FREQUENCIES = 5
 POINT_HIDDEN, POINT_WIDTH = 64, 96
-PLANE_FEATURES = 7  # of a point's plane
+PLANE_FEATURES = 7
 NUM_SCALARS = 6
-NUM_COUNTS = 4  # of the faces left
+NUM_COUNTS = 4  # features of the faces left
+
+
+class Points(NamedTuple):
+    """Input points of B sequences and their normals, (B, P, 3) each."""
+
+    cloud: Tensor
+    normals: Tensor
 
 
 def to_unit(grid: Tensor, bins: int) -> Tensor:
@@ -29,14 +36,14 @@ def fourier(x: Tensor, frequencies: int, lowest: int = 0) -> Tensor:
 
 
 def plane_features(offsets: Tensor, normals: Tensor) -> Tensor:
-    """(..., 7) the products of the normal with itself, so of either sign, and the anchor's distance to the plane."""
+    """(..., 7): the normal's outer product with itself, which has no sign, and the anchor's distance to the plane."""
     x, y, z = normals.unbind(-1)
     distance = (offsets * normals).sum(-1).abs()
     return torch.stack([x * x, y * y, z * z, x * y, x * z, y * z, distance], dim=-1)
 
 
 class PointSet(nn.Module):
-    """A set of points about an anchor -> a vector: each by itself through an MLP, then the largest of each channel."""
+    """A set of points about an anchor -> a vector: an MLP on each point, then the maximum of each channel."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -54,11 +61,11 @@ class PointSet(nn.Module):
 
 
 def count_features(wished: Tensor, written: Tensor, open_edges: Tensor) -> Tensor:
-    """Features (N, NUM_COUNTS) of how many faces are left to be written, float32; zeros where no count is wished.
+    """Features (N, NUM_COUNTS) float32 of how many faces are left; zeros where no count is wished.
 
     Args:
-        wished: (N,) faces that the mesh is to have; <= 0 is unknown.
-        written: (N,) faces that it has.
+        wished: (N,) wished face counts; <= 0 is unknown.
+        written: (N,) faces so far.
         open_edges: (N,) half edges without a twin: closing them takes faces too.
     """
     known = wished > 0
@@ -73,14 +80,14 @@ def count_features(wished: Tensor, written: Tensor, open_edges: Tensor) -> Tenso
 
 
 class StepInput(nn.Module):
-    """The vector of each step, from the group before it and what is known of the unfinished mesh.
+    """The vector of each step, from the kind of the group before it and the observation.
 
     Args:
         dim: channels of the vector.
         bins: of the grid.
-        near, spread: input points shown, see `core.groups.StepConfig`.
-        counted: the faces left of the wished count are shown too.
-        open: vertices of the open boundary shown about each edge.
+        near, spread: observed points, see `core.groups.StepConfig`.
+        counted: the faces left of the wished count are an input too.
+        open: observed vertices of the open boundary about each edge.
     """
 
     def __init__(self, dim: int, bins: int, near: int, spread: int, counted: bool = False, open: int = 0):
@@ -107,73 +114,78 @@ class StepInput(nn.Module):
             nn.init.zeros_(self.opens.weight)
 
     def forward(
-        self, steps: Steps, cloud: Tensor | None, row: Tensor, before: Tensor, counts: Tensor | None = None
+        self,
+        observed: Observation,
+        points: Points | None,
+        row: Tensor,
+        before: Tensor,
+        counts: Tensor | None = None,
     ) -> Tensor:
         """Vectors (N, dim).
 
         Args:
-            steps: of N steps.
-            cloud: (B, P, 3) input points that `steps.points` counts in; None where there are none.
+            observed: before each of N steps, as tensors.
+            points: of B sequences, which `observed.points` indexes; None where there are none.
             row: (N,) the sequence of each step.
             before: (N,) kind of the group before, NUM_KINDS at the beginning.
-            counts: (N, NUM_COUNTS) `count_features`, for an input that shows them; None: no count is wished.
+            counts: (N, NUM_COUNTS) `count_features`, for an input that has them; None: no count is wished.
         """
-        vertices = torch.cat([steps.gate, steps.neighbours], dim=1).unflatten(1, (7, 3))  # (N, 7, 3)
+        vertices = torch.cat([observed.gate, observed.neighbours], dim=1).unflatten(1, (7, 3))  # (N, 7, 3)
         known = (vertices >= 0).all(-1)  # (N, 7)
         places = to_unit(vertices, self.bins).masked_fill(~known.unsqueeze(-1), 0)
         tip = places[:, :1]
         offsets = (places[:, 1:] - tip).masked_fill(~known[:, 1:].unsqueeze(-1), 0)
         features = [fourier(places.flatten(1), self.frequencies), fourier(offsets.flatten(1), self.frequencies, -1)]
-        features += [known.float(), self._scalars(steps, cloud is not None)]
-        features += self._point_sets(steps, cloud, row, places)
+        features += [known.float(), self._scalars(observed, points is not None)]
+        features += self._point_sets(observed, points, row, places)
         joined = torch.cat([f.to(self.fc1.weight.dtype) for f in features], dim=1)
         hidden = self.fc1(joined)
         if counts is not None:
             hidden = hidden + self.counts(counts.to(hidden.dtype))
         if self.open:
-            hidden = hidden + self.opens(self._open_sets(steps, places).to(hidden.dtype))
+            hidden = hidden + self.opens(self._open_sets(observed, places).to(hidden.dtype))
         x = self.fc2(F.gelu(hidden))
-        return x + self.kind(before) + self.phase(steps.phase.long())
+        return x + self.kind(before) + self.phase(observed.phase.long())
 
-    def _scalars(self, steps: Steps, given: bool) -> Tensor:
-        share = steps.uncovered
-        open_edges = steps.open_edges.float().log1p() / 4
-        rest = [torch.full_like(share, given), share, (share + 1e-3).log() / 7, open_edges]
-        return torch.cat([torch.stack(rest, dim=1), steps.waiting.float()], dim=1)
+    def _scalars(self, observed: Observation, has_points: bool) -> Tensor:
+        share = observed.uncovered
+        open_edges = observed.open_edges.float().log1p() / 4
+        rest = [torch.full_like(share, has_points), share, (share + 1e-3).log() / 7, open_edges]
+        return torch.cat([torch.stack(rest, dim=1), observed.waiting.float()], dim=1)
 
-    def _point_sets(self, steps: Steps, cloud: Tensor | None, row: Tensor, places: Tensor) -> list[Tensor]:
-        """The sets of points (N, width) each: about the left edge and the right one, and the spread."""
+    def _point_sets(self, observed: Observation, points: Points | None, row: Tensor, places: Tensor) -> list[Tensor]:
+        """The vectors of the uncovered points near the two edges (N, 2 * POINT_WIDTH) and of the spread ones."""
         count = len(row)
-        if cloud is None:
+        if points is None:
             empty = [self.near_set.empty] * 2 if self.near else []
             empty += [self.spread_set.empty] if self.spread else []
             return [vector.expand(count, -1) for vector in empty]
-        present = steps.points >= 0
-        index = row.unsqueeze(1), steps.points.clamp(min=0).long()
-        points, normals = cloud[index].float(), steps.normals[index].float()  # (N, 2 * near + spread, 3)
-        made = []
+        present = observed.points >= 0
+        index = row.unsqueeze(1), observed.points.clamp(min=0).long()
+        positions, normals = points.cloud[index].float(), points.normals[index].float()  # (N, 2 * near + spread, 3)
+        sets = []
         tip = places[:, 0]
         if self.near:
-            anchors = edge_anchors(steps.phase, places).view(2 * count, 1, 3)
-            both = [x[:, : 2 * self.near].reshape(2 * count, self.near, -1) for x in (points, normals)]
+            anchors = edge_anchors(observed.phase, places).view(2 * count, 1, 3)
+            both = [x[:, : 2 * self.near].reshape(2 * count, self.near, -1) for x in (positions, normals)]
             about = both[0] - anchors
-            shown = present[:, : 2 * self.near].reshape(2 * count, self.near)
-            made.append(self.near_set(about, both[1], shown).view(count, -1))
+            known = present[:, : 2 * self.near].reshape(2 * count, self.near)
+            sets.append(self.near_set(about, both[1], known).view(count, -1))
         if self.spread:
             rest = slice(2 * self.near, None)
-            made.append(self.spread_set(points[:, rest] - tip.unsqueeze(1), normals[:, rest], present[:, rest]))
-        return made
+            sets.append(self.spread_set(positions[:, rest] - tip.unsqueeze(1), normals[:, rest], present[:, rest]))
+        return sets
 
-    def _open_sets(self, steps: Steps, places: Tensor) -> Tensor:
-        """(N, 2 * POINT_WIDTH) the vertices of the open boundary about the left edge and the right one."""
-        offsets, known = open_offsets(steps.open_vertices, edge_anchors(steps.phase, places), self.bins)
+    def _open_sets(self, observed: Observation, places: Tensor) -> Tensor:
+        """The vectors (N, 2 * POINT_WIDTH) of the open boundary's vertices about the left edge and the right one."""
+        offsets, known = open_offsets(observed.open_vertices, edge_anchors(observed.phase, places), self.bins)
         offsets, known = offsets.flatten(0, 1), known.flatten(0, 1)
         return self.open_set(offsets, torch.zeros_like(offsets), known).view(len(places), -1)
 
 
 def edge_anchors(phase: Tensor, places: Tensor) -> Tensor:
-    """(N, 2, 3) where the next group's points are looked for, on the left and on the right: the middles of the gate's
-    two edges, or the vertices there are of a first face.
+    """The anchors (N, 2, 3) about which points and vertices are observed, left and right: the middles of the gate's two
+    edges, or the vertices of a first face so far.
 
     Args:
         phase: (N,).

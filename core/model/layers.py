@@ -2,12 +2,16 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 LAYER_NORM_EPS = 1e-5
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Causal self-attention as an argument of a decoder's layers: queries, keys and values (..., H, D) -> (..., H * D)."""
 
 
 @functools.cache
@@ -45,6 +49,12 @@ def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = False) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     seen = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`Attend` of a batch of equally long sequences: (B, T, H, D) each -> (B, T, H * D)."""
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))  # (B, H, T, D)
+    return merge_heads(attention(q, k, v, causal=True))
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.model.layers import merge_heads, split_heads
+from core.model.layers import merge_heads
 
 BLOCK = 128  # queries that the CPU computes at a time
-# Probabilities that the CPU keeps for the backward pass, an attention layer: 256 MiB in bf16. Beyond, it computes anew.
+# Probabilities that the CPU keeps for the backward pass, an attention layer: 256 MiB in bf16; more are recomputed.
 KEPT_PROBABILITIES = 2**27
 
 
@@ -57,34 +57,33 @@ def packing(lengths: tuple[int, ...], device: torch.device) -> Packing:
     return Packing(lengths, device)
 
 
-def packed_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], num_heads: int) -> Tensor:
+def packed_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int]) -> Tensor:
     """Causal attention within each of the sequences that q, k and v consist of.
 
     On CUDA in half precision flash-attn's varlen kernel where that package is installed, else torch's own; on CUDA in
     float32 torch's attention on sequences padded for it alone; on the CPU `BlockedAttention`.
 
     Args:
-        q, k, v: (N, H*D).
-        lengths: of the sequences, which add up to N.
+        q, k, v: (N, H, D).
+        lengths: of the sequences; they add up to N.
 
     Returns:
         (N, H*D).
     """
     assert sum(lengths) == len(q)
     if q.device.type == "cpu":
-        return BlockedAttention.apply(q, k, v, tuple(lengths), num_heads)
+        return BlockedAttention.apply(q, k, v, tuple(lengths))
     if torch.is_autocast_enabled(q.device.type):
         q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
     kernel = _varlen_kernel() if q.dtype in (torch.float16, torch.bfloat16) else None
     if kernel is None:
-        return _by_padding(q, k, v, lengths, num_heads)
-    return _without_padding(kernel, q, k, v, lengths, num_heads)
+        return _by_padding(q, k, v, lengths)
+    return _without_padding(kernel, q, k, v, lengths)
 
 
-def _without_padding(kernel: Any, q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], num_heads: int) -> Tensor:
+def _without_padding(kernel: Any, q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int]) -> Tensor:
     packed = packing(tuple(lengths), q.device)
-    heads = (x.unflatten(-1, (num_heads, -1)) for x in (q, k, v))  # (N, H, D)
-    return kernel(*heads, packed.ends, packed.shape[1]).flatten(1)
+    return kernel(q, k, v, packed.ends, packed.shape[1]).flatten(1)
 
 
 @functools.cache
@@ -103,10 +102,10 @@ def _varlen_kernel() -> Any:
     return lambda q, k, v, ends, longest: varlen_attn(q, k, v, ends, ends, longest, longest, window_size=(-1, 0))
 
 
-def _by_padding(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], num_heads: int) -> Tensor:
+def _by_padding(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int]) -> Tensor:
     """Padding is on the right, so no query of a sequence sees it."""
     packed = packing(tuple(lengths), q.device)
-    q, k, v = (split_heads(packed.pad(x), num_heads) for x in (q, k, v))  # (B, H, T, D)
+    q, k, v = (packed.pad(x).transpose(1, 2) for x in (q, k, v))  # (B, H, T, D)
     return packed.rows(merge_heads(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
 
 
@@ -118,8 +117,9 @@ class BlockedAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, lengths: tuple[int, ...], num_heads: int) -> Tensor:
-        q, k, v = (_heads_first(x, num_heads) for x in (q, k, v))  # (H, N, D)
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, lengths: tuple[int, ...]) -> Tensor:
+        q, k, v = (_heads_first(x) for x in (q, k, v))  # (H, N, D)
+        num_heads = len(q)
         keep = num_heads * sum(length * (length + BLOCK) // 2 for length in lengths) <= KEPT_PROBABILITIES
         q32, k32, kept = q.float() * q.shape[-1] ** -0.5, k.float(), []
         out = torch.empty_like(q)
@@ -137,7 +137,7 @@ class BlockedAttention(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *kept = ctx.saved_tensors
         scale = q.shape[-1] ** -0.5
-        grad = _heads_first(grads[0], len(q))
+        grad = _heads_first(grads[0].unflatten(-1, (len(q), -1)))
         dq, dk, dv = (torch.zeros_like(x, dtype=torch.float32) for x in (q, k, v))
         q32, k32 = (q, k) if kept else (q.float() * scale, k.float())
         for i, (first, start, end) in enumerate(_blocks(ctx.lengths)):
@@ -148,7 +148,7 @@ class BlockedAttention(torch.autograd.Function):
             dk[:, first:end] += ds.transpose(1, 2) @ q[:, start:end]
             dv[:, first:end] += p.transpose(1, 2) @ grad[:, start:end]
         results = (dq.mul_(scale), dk.mul_(scale), dv)
-        return *(_heads_last(x.to(q.dtype)) for x in results), None, None
+        return *(x.to(q.dtype).transpose(0, 1) for x in results), None
 
 
 def _blocks(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -169,9 +169,9 @@ def _probabilities(q: Tensor, k: Tensor, first: int, start: int, end: int) -> Te
     return logits.softmax(-1)
 
 
-def _heads_first(x: Tensor, num_heads: int) -> Tensor:
-    """(N, H*D) -> (H, N, D), contiguous."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(0, 1).contiguous()
+def _heads_first(x: Tensor) -> Tensor:
+    """(N, H, D) -> (H, N, D), contiguous."""
+    return x.transpose(0, 1).contiguous()
 
 
 def _heads_last(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ COMPARED_POINTS = 512  # of each cloud, at most, in the loss
 
 
 class DecodedPoints(NamedTuple):
-    """What a latent tells of its surface.
+    """The surface that is decoded from a latent.
 
     Attributes:
         points: (B, N, 3) float32 in [-1, 1].
@@ -24,10 +24,10 @@ class DecodedPoints(NamedTuple):
 
 
 class PointDecoder(nn.Module):
-    """Latent -> points of the surface: what the face decoder looks at where there is a latent and no input (images).
+    """Latent -> points of the surface, which the face decoder reads where there is a latent and no input (images).
 
-    Each latent vector gives its own few points, through an MLP that all share; before that, the vectors may tell one
-    another what they hold (`point_decoder_layers`).
+    Each latent vector gives its own few points, through an MLP that all share; before that, the vectors may attend to
+    one another (`point_decoder_layers`).
     """
 
     def __init__(self, config: PointEncoderConfig):
@@ -69,19 +69,19 @@ def cloud_distance(
         normals_weight: its weight.
         start: the first point compared, of those before the second one; any number, taken modulo k.
     """
-    told, a_normals = every_kth(a.points, start), a.normals
+    decoded, a_normals = every_kth(a.points, start), a.normals
     b = every_kth(b, start)
     with torch.no_grad():  # which point is nearest; only then how far it is, so that few distances have gradients
-        distances = torch.cdist(told, b)
+        distances = torch.cdist(decoded, b)
         of_b, of_a = distances.argmin(1), distances.argmin(2)
-    to_a = (b - _take(told, of_b)).square().sum(-1)
-    to_b = (told - _take(b, of_a)).square().sum(-1)
+    to_a = (b - _gather(decoded, of_b)).square().sum(-1)
+    to_b = (decoded - _gather(b, of_a)).square().sum(-1)
     distance = ((to_a + 1e-9).sqrt().mean() + (to_b + 1e-9).sqrt().mean()) / 2
     if a_normals is None or normals is None:
         return distance
     a_normals, b_normals = every_kth(a_normals, start), every_kth(normals, start)
-    agreement = (a_normals * _take(b_normals, of_a)).sum(-1).abs().mean()
-    agreement = (agreement + (_take(a_normals, of_b) * b_normals).sum(-1).abs().mean()) / 2
+    agreement = (a_normals * _gather(b_normals, of_a)).sum(-1).abs().mean()
+    agreement = (agreement + (_gather(a_normals, of_b) * b_normals).sum(-1).abs().mean()) / 2
     return distance + normals_weight * (1 - agreement)
 
 
@@ -91,6 +91,6 @@ def every_kth(x: Tensor, start: int) -> Tensor:
     return x[:, start % step :: step].float()
 
 
-def _take(x: Tensor, index: Tensor) -> Tensor:
+def _gather(x: Tensor, index: Tensor) -> Tensor:
     """Rows (B, M, C) of x (B, N, C) by index (B, M)."""
     return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from core.model.arae import FACE_VOCABULARY_SPECIAL, ArAE, ArAEConfig
+from core.model.coordinate_priors import NUM_PRIORS
 from core.model.face_decoder import FaceDecoder
 from core.model.face_head import POINTER_DIM
-from core.model.face_maps import NUM_MAPS
 
 GIB = 2**30
 # Bytes a parameter: float32 weight, gradient and two moments of AdamW; and its bf16 copy in a step under autocast.
@@ -158,7 +158,7 @@ def memory(
     in_flight = positions * dim * BACKWARD_BYTES * wider
     head = sum(steps) * vocab_size * LABEL_BYTES
     if is_face:  # three coordinates, the maps of each, and the pointer
-        head = sum(steps) * vocab_size * (3 * LABEL_BYTES + 4 * sum(NUM_MAPS)) + PAIR_BYTES * sum(n**2 for n in steps)
+        head = sum(steps) * vocab_size * (3 * LABEL_BYTES + 4 * sum(NUM_PRIORS)) + PAIR_BYTES * sum(n**2 for n in steps)
     return Memory(parameters, static, layers + in_flight + head + len(lengths) * _point_encoder_bytes(config) * wider)
 
 

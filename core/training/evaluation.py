@@ -11,9 +11,9 @@ from core.data.batch import Batch
 from core.data.finish import finish
 from core.data.mesh import Mesh
 from core.data.metrics import chamfer
+from core.generation import SamplingConfig, generate
 from core.groups import to_ids
 from core.model.arae import ArAE, ArAEOutput
-from core.model.generate import SamplingConfig, generate
 from core.tokens import PAD, Tokenizer
 
 PICTURE_SIZE = 320  # pixels

@@ -1,4 +1,4 @@
-// Unfinished surfaces, read a vertex group at a time: many in lock-step, or a whole stream at once.
+// Unfinished surfaces, read a vertex group at a time: many side by side, or a whole stream at once.
 #include <nanobind/stl/string.h>
 
 #include <stdexcept>
@@ -7,8 +7,9 @@
 
 #include "arrays.hpp"
 #include "engine.hpp"
-#include "meto/normals.hpp"
-#include "meto/shown.hpp"
+#include "meto/surface/candidates.hpp"
+#include "meto/surface/normals.hpp"
+#include "meto/surface/observation.hpp"
 
 using namespace nanobind::literals;
 
@@ -16,28 +17,35 @@ namespace meto::py {
 
 namespace {
 
-// What is shown before a step, a row a step.
-struct Rows {
-    SurfaceOptions options;
+// The arrays that an observation is written to; those of no columns get one.
+struct ObservedArrays {
     Array<std::int32_t> phase, open, waiting, gate, neighbours, points;
     Array<float> uncovered;
     Array<std::int32_t> open_vertices;
 
-    Rows(SurfaceOptions options, std::size_t rows)
-        : options(options), phase(rows), open(rows), waiting(rows, 2), gate(rows, gate_columns), neighbours(rows, neighbour_columns),
-          points(rows, std::max<std::size_t>(options.points(), 1)), uncovered(rows),
+    ObservedArrays(SurfaceOptions options, std::size_t rows)
+        : phase(rows),
+          open(rows),
+          waiting(rows, 2),
+          gate(rows, gate_columns),
+          neighbours(rows, neighbour_columns),
+          points(rows, std::max<std::size_t>(options.points(), 1)),
+          uncovered(rows),
           open_vertices(rows, std::max<std::size_t>(options.open_columns(), 1)) {}
 
-    void write(std::size_t row, Surface &surface) {
-        const Shown shown{phase.data,      open.data,   waiting.data,   gate.data,
-                          neighbours.data, points.data, uncovered.data, open_vertices.data};
-        shown.write(row, surface);
+    Observation observation() const {
+        return {phase.data,      open.data,   waiting.data,   gate.data,
+                neighbours.data, points.data, uncovered.data, open_vertices.data};
     }
     nb::tuple objects() const {
         return nb::make_tuple(phase.object, open.object, waiting.object, gate.object, neighbours.object, points.object,
                               uncovered.object, open_vertices.object);
     }
 };
+
+std::invalid_argument mismatch(std::size_t count, const char *what, std::size_t surfaces) {
+    return std::invalid_argument(std::to_string(count) + " " + what + " for " + std::to_string(surfaces) + " surfaces");
+}
 
 class SurfaceBatch {
   public:
@@ -50,174 +58,144 @@ class SurfaceBatch {
         surfaces_.assign(static_cast<std::size_t>(size), Surface(options_));
     }
 
-    void reset(std::size_t b) { surface(b).reset(); }
-
-    void set_points(std::size_t b, nb::object points, bool judged) {
+    void begin(std::int64_t b, nb::object points, bool with_cost, bool with_faces) {
         points = ensure<float>(points, 3, "as_vertices");
         const Buffer buffer(points);
-        surface(b).set_points(buffer.data<float>(), buffer.rows(), judged);
+        surface(b).begin(buffer.data<float>(), buffer.rows(), {with_cost, with_faces});
     }
+    void fork(std::int64_t source, std::int64_t target) { surface(target) = surface(source); }
+    void release(std::int64_t b) { surface(b) = Surface(options_); }
 
-    // groups (B, 4): kind, x, y, z of each; a kind of -1 or of the end feeds nothing.
-    void feed(nb::object groups) {
+    // groups (R, 4): a kind of -1, or END, commits nothing.
+    void commit(nb::object which, nb::object groups) {
+        which = ensure<std::int64_t>(which, 0, "as_offsets");
         groups = ensure<std::int32_t>(groups, 4, "as_groups");
-        const Buffer buffer(groups);
-        if (buffer.rows() != surfaces_.size())
-            throw std::invalid_argument(std::to_string(buffer.rows()) + " groups for " +
-                                        std::to_string(surfaces_.size()) + " surfaces");
+        const Buffer numbers(which), buffer(groups);
+        if (buffer.rows() != numbers.rows()) throw mismatch(buffer.rows(), "groups", numbers.rows());
         const auto *at = buffer.data<std::int32_t>();
-        for (std::size_t b = 0; b < surfaces_.size(); ++b, at += 4) feed_to(surfaces_[b], b, at);
+        for (std::size_t k = 0; k < numbers.rows(); ++k, at += 4)
+            commit_to(surface(numbers.data<std::int64_t>()[k]), k, at);
     }
 
-    nb::tuple shown() {
-        Rows rows(options_, surfaces_.size());
-        for (std::size_t b = 0; b < surfaces_.size(); ++b) rows.write(b, surfaces_[b]);
-        return rows.objects();
+    nb::tuple observe(nb::object which) {
+        which = ensure<std::int64_t>(which, 0, "as_offsets");
+        const Buffer numbers(which);
+        ObservedArrays arrays(options_, numbers.rows());
+        const Observation out = arrays.observation();
+        for (std::size_t k = 0; k < numbers.rows(); ++k) out.write(k, surface(numbers.data<std::int64_t>()[k]));
+        return arrays.objects();
     }
 
-    // groups (B * K, 4), K candidates of each surface in turn -> (B, K + 1) misfits, the last of an end if none of them is
-    // one. A kind of -1 is no candidate.
-    nb::object misfits(nb::object groups, float end_cover) {
+    // (R, 2, width, 3): refused corners of L and R, or of the one kind that may come; -2 beyond them. And the width that
+    // would have held them all.
+    nb::tuple refused_corners(nb::object which, std::int64_t width) {
+        which = ensure<std::int64_t>(which, 0, "as_offsets");
+        const Buffer numbers(which);
+        const std::size_t room = checked("width", width);
+        Array<std::int32_t> out(numbers.rows(), std::max<std::size_t>(6 * room, 1));
+        std::size_t needed = 0;
+        for (std::size_t k = 0; k < numbers.rows(); ++k) {
+            const Surface &one = surface(numbers.data<std::int64_t>()[k]);
+            const bool turn = one.phase() == Phase::turn;
+            const Group kinds[2] = {turn                           ? Group::left
+                                    : one.phase() == Phase::second ? Group::second
+                                    : one.phase() == Phase::third  ? Group::third
+                                                                   : Group::bom,
+                                    turn ? Group::right : Group::bom};
+            std::fill_n(out.data + 6 * room * k, 6 * room, -2);
+            for (std::size_t side = 0; side < 2; ++side) {
+                std::size_t count = 0;
+                one.refused_corners(kinds[side], [&](Packed v) {
+                    if (v != no_vertex && count < room) Surface::write(v, out.data + 3 * (room * (2 * k + side) + count));
+                    count += v != no_vertex;
+                });
+                needed = std::max(needed, count);
+            }
+        }
+        return nb::make_tuple(out.object, needed);
+    }
+
+    // groups (B * K, 4): K candidates of each surface in turn -> (B, K + 1).
+    nb::object placement_costs(nb::object groups, float end_cover) {
         groups = ensure<std::int32_t>(groups, 4, "as_groups");
         const Buffer buffer(groups);
         const std::size_t size = surfaces_.size(), each = buffer.rows() / size;
-        if (each * size != buffer.rows())
-            throw std::invalid_argument(std::to_string(buffer.rows()) + " candidates for " + std::to_string(size) + " surfaces");
+        if (each * size != buffer.rows()) throw mismatch(buffer.rows(), "candidates", size);
         Array<float> out(size, each + 1);
         const auto *at = buffer.data<std::int32_t>();
         {
             nb::gil_scoped_release release;
             for (std::size_t b = 0; b < size; ++b)
-                misfits_of(surfaces_[b], at + 4 * each * b, each, end_cover, out.data + b * (each + 1));
+                meto::placement_costs(surfaces_[b], at + 4 * each * b, each, end_cover, out.data + b * (each + 1));
         }
         return out.object;
     }
 
-    // Of candidates (R * K, 4), K of each of the surfaces `which` (R), one each by numbers (R) in [0, 1) -> (R, 4).
-    nb::object chosen(nb::object which, nb::object candidates, nb::object uniform, double end_cover) {
+    // candidates (R * K, 4), K of each of the surfaces (R), drawn by numbers (R) in [0, 1) -> (R, 4).
+    nb::object choose(nb::object which, nb::object candidates, nb::object uniform, double end_cover) {
         which = ensure<std::int64_t>(which, 0, "as_offsets");
         candidates = ensure<std::int32_t>(candidates, 4, "as_groups");
         uniform = ensure<float>(uniform, 0, "as_numbers");
         const Buffer numbers(which), groups(candidates), drawn(uniform);
         const std::size_t count = numbers.rows(), each = count ? groups.rows() / count : 0;
-        if (each * count != groups.rows() || drawn.rows() != count)
-            throw std::invalid_argument(std::to_string(groups.rows()) + " candidates and " + std::to_string(drawn.rows()) +
-                                        " numbers for " + std::to_string(count) + " surfaces");
-        for (std::size_t k = 0; k < count; ++k) surface(std::size_t(numbers.data<std::int64_t>()[k]));  // is there such a one?
+        if (each * count != groups.rows()) throw mismatch(groups.rows(), "candidates", count);
+        if (drawn.rows() != count) throw mismatch(drawn.rows(), "numbers", count);
+        std::vector<const Surface *> chosen;
+        for (std::size_t k = 0; k < count; ++k) chosen.push_back(&surface(numbers.data<std::int64_t>()[k]));
         Array<std::int32_t> out(count, 4);
+        const auto *at = groups.data<std::int32_t>();
+        const auto *number = drawn.data<float>();
         {
             nb::gil_scoped_release release;
-            choose(this, numbers.data<std::int64_t>(), std::int64_t(count), groups.data<std::int32_t>(), std::int64_t(each),
-                   drawn.data<float>(), end_cover, out.data);
+            for (std::size_t k = 0; k < count; ++k)
+                choose_candidate(*chosen[k], at + 4 * each * k, each, number[k], end_cover, out.data + 4 * k);
         }
         return out.object;
     }
 
-    // groups (G, 4) of one whole stream, points (N, 3): what is shown before each of them.
+    // groups (G, 4) of one whole stream, points (N, 3): what is observed before each group.
     nb::tuple replay(nb::object groups, nb::object points) {
         groups = ensure<std::int32_t>(groups, 4, "as_groups");
         points = ensure<float>(points, 3, "as_vertices");
         const Buffer buffer(groups), cloud(points);
-        Rows rows(options_, buffer.rows());
+        ObservedArrays arrays(options_, buffer.rows());
+        const Observation out = arrays.observation();
         const auto *at = buffer.data<std::int32_t>();
         const auto *xyz = cloud.data<float>();
         const std::size_t count = cloud.rows();
         {
             nb::gil_scoped_release release;
             Surface surface(options_);
-            surface.set_points(xyz, count);
+            surface.begin(xyz, count);
             for (std::size_t g = 0; g < buffer.rows(); ++g, at += 4) {
-                rows.write(g, surface);
-                feed_to(surface, g, at);
+                out.write(g, surface);
+                commit_to(surface, g, at);
             }
         }
-        return rows.objects();
-    }
-
-    // For native code that makes many steps without Python: addresses of this batch and of the three functions below.
-    nb::tuple native() {
-        const auto address = [](auto *of) { return reinterpret_cast<std::uintptr_t>(of); };
-        return nb::make_tuple(address(this), address(&show), address(&choose), address(&feed_some));
+        return arrays.objects();
     }
 
   private:
-    // Some surfaces are shown, each in the row of its number.
-    static std::int32_t show(void *batch, const std::int64_t *which, std::int64_t count, const Shown *out) {
-        for (const std::int64_t *b = which; b < which + count; ++b)
-            out->write(std::size_t(*b), static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(*b)]);
-        return 0;
-    }
-    // Of `each` candidates (count, each, 4), or the end, one for some surfaces, drawn by numbers (count) in [0, 1).
-    static std::int32_t choose(void *batch, const std::int64_t *which, std::int64_t count, const std::int32_t *candidates,
-                               std::int64_t each, const float *uniform, double end_cover, std::int32_t *groups) {
-        std::vector<float> row(std::size_t(each) + 1);
-        std::vector<double> cumulative(row.size());
-        for (std::int64_t k = 0; k < count; ++k, candidates += 4 * each, groups += 4) {
-            const Surface &surface = static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(which[k])];
-            misfits_of(surface, candidates, std::size_t(each), float(end_cover), row.data());
-            const double least = *std::min_element(row.begin(), row.end());
-            double sum = 0;
-            for (std::size_t i = 0; i < row.size(); ++i) cumulative[i] = sum += std::exp(least - double(row[i]));
-            const auto at = std::upper_bound(cumulative.begin(), cumulative.end(), double(uniform[k]) * sum);
-            const std::int64_t chosen = at - cumulative.begin();
-            const std::int32_t end[4] = {std::int32_t(Group::end), 0, 0, 0};
-            const std::int32_t *from = chosen < each ? candidates + 4 * chosen : end;
-            std::copy(from, from + 4, groups);
-        }
-        return 0;
-    }
-    // Some surfaces take a group each, (count, 4); the end feeds nothing. 1: one of them may not come, and those after it
-    // are not taken.
-    static std::int32_t feed_some(void *batch, const std::int64_t *which, std::int64_t count, const std::int32_t *groups) {
-        for (std::int64_t k = 0; k < count; ++k, groups += 4) {
-            try {
-                feed_to(static_cast<SurfaceBatch *>(batch)->surfaces_[std::size_t(which[k])], std::size_t(k), groups);
-            } catch (const std::invalid_argument &) {  // C cannot be told otherwise
-                return 1;
-            }
-        }
-        return 0;
-    }
-
-    // Of `each` candidates (each, 4) and of an end that is not among them -> row (each + 1).
-    static void misfits_of(const Surface &surface, const std::int32_t *candidates, std::size_t each, float end_cover,
-                           float *row) {
-        bool ends = surface.uncovered() > 1 - end_cover;
-        for (std::size_t k = 0; k < each; ++k) {
-            const std::int32_t *at = candidates + 4 * k;
-            row[k] = candidate(surface, at, candidates, row);
-            ends |= at[0] == std::int32_t(Group::end);
-        }
-        row[each] = ends ? INFINITY : float(surface.misfit_of_unasked_end());
-    }
-
-    // The misfit of a candidate; one that came before, of `first` to it, has it in `known`.
-    static float candidate(const Surface &surface, const std::int32_t *group, const std::int32_t *first, const float *known) {
-        if (group[0] < 0 || group[0] > std::int32_t(Group::end)) return INFINITY;
-        for (const std::int32_t *other = first; other < group; other += 4)
-            if (std::equal(group, group + 4, other)) return known[(other - first) / 4];
-        return float(surface.misfit(Group(group[0]), group[1], group[2], group[3]));
-    }
-
     static std::size_t checked(const char *name, std::int64_t count) {
         if (count < 0 || count > (1 << 16))
             throw std::invalid_argument(std::string(name) + " is " + std::to_string(count) + "; 0 to 65536 is expected");
         return static_cast<std::size_t>(count);
     }
 
-    static void feed_to(Surface &surface, std::size_t row, const std::int32_t *group) {
+    static void commit_to(Surface &surface, std::size_t row, const std::int32_t *group) {
         if (group[0] < 0 || group[0] == std::int32_t(Group::end)) return;
+        const std::string name = "group " + std::to_string(row);
         if (group[0] > std::int32_t(Group::end))
-            throw std::invalid_argument("group " + std::to_string(row) + ": there is no kind " +
-                                        std::to_string(group[0]));
-        if (const char *reason = surface.feed(Group(group[0]), group[1], group[2], group[3]))
-            throw std::invalid_argument("group " + std::to_string(row) + ": " + reason);
+            throw std::invalid_argument(name + ": there is no kind " + std::to_string(group[0]));
+        if (const char *reason = surface.refusal(Group(group[0]), group[1], group[2], group[3]))
+            throw std::invalid_argument(name + ": " + reason);
+        surface.commit(Group(group[0]), group[1], group[2], group[3]);
     }
 
-    Surface &surface(std::size_t b) {
-        if (b >= surfaces_.size())
+    Surface &surface(std::int64_t b) {
+        if (b < 0 || std::size_t(b) >= surfaces_.size())
             throw std::invalid_argument("surface " + std::to_string(b) + " of " + std::to_string(surfaces_.size()));
-        return surfaces_[b];
+        return surfaces_[std::size_t(b)];
     }
 
     SurfaceOptions options_;
@@ -245,13 +223,14 @@ void bind_surface(nb::module_ &m) {
     nb::class_<SurfaceBatch>(m, "SurfaceBatch")
         .def(nb::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, float, std::int64_t>(), "batch_size"_a,
              "discrete_bins"_a, "near"_a, "spread"_a, "cover"_a, "open"_a)
-        .def("reset", &SurfaceBatch::reset, "surface"_a)
-        .def("set_points", &SurfaceBatch::set_points, "surface"_a, "points"_a, "judged"_a)
-        .def("misfits", &SurfaceBatch::misfits, "groups"_a, "end_cover"_a)
-        .def("choose", &SurfaceBatch::chosen, "which"_a, "candidates"_a, "uniform"_a, "end_cover"_a)
-        .def("feed", &SurfaceBatch::feed, "groups"_a)
-        .def("shown", &SurfaceBatch::shown)
-        .def("native", &SurfaceBatch::native)
+        .def("begin", &SurfaceBatch::begin, "surface"_a, "points"_a, "with_cost"_a, "with_faces"_a)
+        .def("fork", &SurfaceBatch::fork, "source"_a, "target"_a)
+        .def("release", &SurfaceBatch::release, "surface"_a)
+        .def("commit", &SurfaceBatch::commit, "surfaces"_a, "groups"_a)
+        .def("observe", &SurfaceBatch::observe, "surfaces"_a)
+        .def("refused_corners", &SurfaceBatch::refused_corners, "surfaces"_a, "width"_a)
+        .def("placement_costs", &SurfaceBatch::placement_costs, "groups"_a, "end_cover"_a)
+        .def("choose", &SurfaceBatch::choose, "surfaces"_a, "candidates"_a, "uniform"_a, "end_cover"_a)
         .def("replay", &SurfaceBatch::replay, "groups"_a, "points"_a);
 }
 

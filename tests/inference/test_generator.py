@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from core.data.finish import FinishConfig
+from core.generation.sampling import SamplingConfig
 from core.inference.generator import Job
 from core.inference.options import InferConfig
 from core.inference.prefix import Prefix
-from core.model.sampling import SamplingConfig
 from core.tokens import LiveDecoder, Tokenizer, TokenizerConfig
 from tests.inference.conftest import NANO, clouds, make_generator
 
@@ -65,7 +65,7 @@ def test_faces_come_as_they_are_finished(options):
 
 
 def test_faces_come_before_the_mesh_is_done(generator, monkeypatch):
-    monkeypatch.setattr("core.model.engine.loop.SECONDS_PER_TELLING", 0.0)
+    monkeypatch.setattr("core.generation.engine.STREAM_INTERVAL_S", 0.0)
     calls = []
     list(generator.stream(jobs(1), CONFIG, lambda job, triangles: calls.append(len(triangles))))
     assert len(calls) > 3

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.data.mesh import Mesh, load, save
+from core.generation.sampling import SamplingConfig
 from core.inference.generator import MeshGenerator
 from core.inference.inputs import content_number, mixed_seed
 from core.inference.options import InferConfig
@@ -17,7 +18,6 @@ from core.inference.records import read_records, weights_digest
 from core.inference.run import Run
 from core.inference.share import Share
 from core.model.arae import ArAE
-from core.model.sampling import SamplingConfig
 from core.training.weights import build_loaded
 from tests.inference.conftest import NO_FACES, clouds, make_generator
 

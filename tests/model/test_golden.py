@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from core.config import PRESETS, with_overrides
+from core.generation import SamplingConfig, generate
 from core.model.arae import ArAE
-from core.model.generate import SamplingConfig, generate
 from core.tokens import BOS, EOS, Tokenizer
 
 RECORD = Path(os.environ.get("MODEL_GOLDEN", Path(__file__).parents[1] / "golden" / "model_golden.json"))

@@ -30,8 +30,12 @@ def with_gradients(function, tensors):
     return [out.detach(), *torch.autograd.grad(out, tensors, weights)]
 
 
+def by_head(tensors):
+    return [x.unflatten(-1, (HEADS, -1)) for x in tensors]
+
+
 def blocked(q, k, v):
-    return packed.packed_attention(q, k, v, LENGTHS, HEADS)
+    return packed.packed_attention(*by_head((q, k, v)), LENGTHS)
 
 
 @pytest.mark.parametrize("kept", [packed.KEPT_PROBABILITIES, 0])
@@ -52,7 +56,7 @@ def test_blocked_attention_in_bf16_is_as_near_to_float32_as_torchs():
 
 
 def test_padding_for_attention_alone():
-    ours = with_gradients(lambda q, k, v: packed._by_padding(q, k, v, LENGTHS, HEADS), inputs())
+    ours = with_gradients(lambda *x: packed._by_padding(*by_head(x), LENGTHS), inputs())
     for a, b in zip(ours, with_gradients(one_by_one, inputs()), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
 
@@ -77,7 +81,7 @@ def test_the_kernels_without_padding_are_called_right(monkeypatch, module, name,
 
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: varlen}))
     tensors = inputs()
-    out = packed._without_padding(packed._varlen_kernel.__wrapped__(), *tensors, LENGTHS, HEADS)
+    out = packed._without_padding(packed._varlen_kernel.__wrapped__(), *by_head(tensors), LENGTHS)
     assert torch.allclose(out, one_by_one(*tensors), atol=1e-5)
 
 

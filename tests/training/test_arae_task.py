@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 
 from core.config import ARAE_NANO, ARAE_NANO_FACE, with_overrides
-from core.groups import batch_steps
+from core.groups import batch_steps, map_steps
 from core.model import decoder as token_decoder
 from core.model import face_decoder
 from core.model.arae import ArAEOutput
@@ -49,8 +49,9 @@ def task(request, tasks):
 
 
 def equal_batches(a, b):
-    steps = zip(vars(a.steps).values(), vars(b.steps).values(), strict=True) if a.steps is not None else []
-    tensors = [(a.ids, b.ids), (a.points, b.points), (a.num_faces, b.num_faces), *steps]
+    tensors = [(a.ids, b.ids), (a.points, b.points), (a.num_faces, b.num_faces)]
+    if a.steps is not None:
+        map_steps(lambda x, y: tensors.append((x, y)), a.steps, b.steps)
     return all(torch.equal(x, y) for x, y in tensors)
 
 

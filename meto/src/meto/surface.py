@@ -1,4 +1,4 @@
-"""Unfinished surfaces: what is known before each face is made, for models that make one face a step.
+"""Unfinished surfaces: what is observed before each face, for models that write one face a step.
 
 A stream of LR_ABSCO tokens is cut into groups (kind, x, y, z), kinds LEFT, RIGHT, BOM, SECOND, THIRD and END: L and R
 with their vertex are a group each, BOM and its three vertices three groups, and one ends the stream.
@@ -19,44 +19,50 @@ NUM_PHASES = 4
 NUM_SPECIAL = 3  # of LR_ABSCO: coordinate q is token q + 3
 
 
-class Shown(NamedTuple):
-    """What is known before each of R steps.
+class Observation(NamedTuple):
+    """What is observed of unfinished surfaces before a step, a row for each of R surfaces or steps.
+
+    Fields are numpy arrays; a caller may keep tensors in them.
 
     phase: (R,) int32, START_PHASE (only BOM may come), TURN_PHASE (L, R, BOM or the end), SECOND_PHASE, THIRD_PHASE
-    open_edges: (R,) int32 half edges that have no twin yet
-    waiting: (R, 2) int32 whether the edge that L attaches to waits for a face, and R's; 0 in the other phases
+    open_edges: (R,) int32 half edges without a twin
+    waiting: (R, 2) int32 whether the edges that L and R attach to are open; 0 in the other phases
     gate: (R, 9) int32 the face that the next one attaches to, (tip, start, end) on the grid, x, y, z each; in the
-        phases SECOND and THIRD the vertices of a first face that are known; -1 where there is none
-    neighbours: (R, 12) int32 vertices of the open boundary at which the next face would close it: two for L (behind
-        the end, ahead of the tip), two for R (ahead of the start, behind the tip); in the phases SECOND and THIRD the
-        first two for the vertex to come; -1 where there is none
-    points: (R, 2 * near + spread) int32 indices of points that no face covers: about the middle of the edge that L
-        attaches to and of R's (about the vertices known, in the phases SECOND and THIRD), from the nearest on and ever
-        sparser with the distance; and some spread over all, from the lowest in y-z-x order; -1 where there are fewer
+        phases SECOND and THIRD the vertices of a first face so far; -1 where there is none
+    neighbours: (R, 12) int32 vertices of the open boundary with which the next face would close a second edge: two for
+        L (behind the end, ahead of the tip), two for R (ahead of the start, behind the tip); in the phases SECOND and
+        THIRD the first two are for the vertex to come; -1 where there is none
+    points: (R, 2 * near + spread) int32 indices of uncovered points: about the middle of the edge that L attaches to
+        and of R's (about the vertices so far, in the phases SECOND and THIRD), nearest first and sparser with the
+        distance; then some spread over all, lowest first in y-z-x order; -1 where there are fewer
     uncovered: (R,) float32 share of the points that no face covers
-    open_vertices: (R, 2 * open * 3) int32 vertices of the open boundary, x, y, z each: the nearest to the middle of the
-        edge that L attaches to, then of R's (to the vertices known, in the phases SECOND and THIRD), nearest first,
-        those of the gate left out; -1 where there are fewer
+    open_vertices: (R, 2 * open * 3) int32 vertices of the open boundary, x, y, z each: those nearest to the middle of
+        the edge that L attaches to, then of R's (to the vertices so far, in the phases SECOND and THIRD), nearest
+        first, without those of the gate; -1 where there are fewer
     """
 
-    phase: np.ndarray
-    open_edges: np.ndarray
-    waiting: np.ndarray
-    gate: np.ndarray
-    neighbours: np.ndarray
-    points: np.ndarray
-    uncovered: np.ndarray
-    open_vertices: np.ndarray
+    phase: Any
+    open_edges: Any
+    waiting: Any
+    gate: Any
+    neighbours: Any
+    points: Any
+    uncovered: Any
+    open_vertices: Any
 
 
 class SurfaceBatch:
-    """B unfinished surfaces in lock-step.
+    """B unfinished surfaces side by side, each read a group at a time.
 
-    discrete_bins: of the grid.
-    near, spread: points that are shown, see `Shown`.
-    cover: a point is covered by a face that is no farther away, in the frame of [-1, 1].
-    open: vertices of the open boundary that are shown about each edge, see `Shown`.
-    Raises ValueError for numbers that are out of range.
+    Args:
+        batch_size: B.
+        discrete_bins: bins of the grid along an axis.
+        near, spread: points that are observed, see `Observation`.
+        cover: distance from a face within which it covers a point, in the frame of [-1, 1].
+        open: vertices of the open boundary that are observed about each edge, see `Observation`.
+
+    Raises:
+        ValueError: a number that is out of range.
     """
 
     def __init__(
@@ -71,88 +77,113 @@ class SurfaceBatch:
         self._surfaces = _core.SurfaceBatch(batch_size, discrete_bins, near, spread, cover, open)
         self.batch_size, self.num_points, self.num_open = batch_size, 2 * near + spread, open
 
-    def begin(self, surface: int, points: Any = None, judged: bool = False) -> None:
-        """Begin a surface anew, with the points (N, 3) of its target, in [-1, 1], or none; `judged`: for `misfits`."""
-        self._surfaces.reset(surface)
-        if points is not None:
-            self._surfaces.set_points(surface, points, judged)
+    def begin(self, surface: int, points: Any = None, with_cost: bool = False, with_faces: bool = False) -> None:
+        """Restart a surface.
 
-    def feed(self, groups: Any) -> None:
-        """Take a group (kind, x, y, z) for each surface, (B, 4); a kind of -1 or END feeds nothing.
-
-        Raises ValueError for one that may not come next; those before it have been taken.
+        Args:
+            points: (N, 3) of its target, in [-1, 1]; None for none.
+            with_cost: keep what `placement_costs` and `choose` need.
+            with_faces: keep what `refused_corners` needs.
         """
-        self._surfaces.feed(groups)
+        self._surfaces.begin(surface, _cloud(points), with_cost, with_faces)
 
-    def shown(self) -> Shown:
-        """What is known now, a row a surface."""
-        return self._tidy(self._surfaces.shown())
+    def fork(self, source: int, target: int) -> None:
+        """Overwrite the surface `target` with a copy of `source`; the two go on independently."""
+        self._surfaces.fork(source, target)
 
-    def misfits(self, groups: Any, end_cover: float = 0.0) -> np.ndarray:
-        """How badly groups that may come next would fit the target's points, in nats: exp(-misfit) is a weight.
+    def release(self, surface: int) -> None:
+        """Free the memory of a surface; `begin` or `fork` uses it again."""
+        self._surfaces.release(surface)
 
-        A face should lie near points, cover some that no face covers, and leave fewer edges open; the end should leave
-        no points uncovered.
+    def commit(self, groups: Any, surfaces: Any = None) -> None:
+        """Append a group (kind, x, y, z) to each of some surfaces; a kind of -1 or END appends nothing.
+
+        Args:
+            groups: (R, 4).
+            surfaces: (R,) their numbers; None for all.
+
+        Raises:
+            ValueError: a group that may not come next; those before it have been appended.
+        """
+        self._surfaces.commit(self._numbers(surfaces), groups)
+
+    def observe(self, surfaces: Any = None) -> Observation:
+        """The observation of some surfaces (R,), or of all: a row each."""
+        return self._without_empty(self._surfaces.observe(self._numbers(surfaces)))
+
+    def refused_corners(self, surfaces: Any = None, width: int = 8) -> tuple[np.ndarray, int]:
+        """Vertices with which the next face would repeat another or have no area, of surfaces begun `with_faces`.
+
+        Args:
+            surfaces: (R,) their numbers; None for all.
+            width: room for vertices, in each list.
+
+        Returns:
+            (R, 2, width, 3) int32 for the kinds LEFT and RIGHT (in the phases SECOND and THIRD the first is for the
+            kind that comes), -2 beyond the last; and how many the longest list has.
+        """
+        table, needed = self._surfaces.refused_corners(self._numbers(surfaces), width)
+        return table.reshape(-1, 2, width, 3), needed
+
+    def placement_costs(self, groups: Any, end_cover: float = 0.0) -> np.ndarray:
+        """The costs, in nats, of groups that may come next: guided sampling draws with weights exp(-cost).
+
+        A face should lie near points, cover some that no face covers, and close open edges; the end should leave no
+        points uncovered.
 
         Args:
             groups: (B, K, 4) candidates of each surface; a kind of -1 is none.
-            end_cover: no end that is not among the candidates before this share of the points is covered.
+            end_cover: an end that no candidate sampled is not offered before this share of the points is covered.
 
         Returns:
-            (B, K + 1) float32; the last is of an end, if it is not among the candidates: it gets likelier the longer
-            no face has covered a point. Infinite where a group may not come; 0 for a surface that is not judged.
+            (B, K + 1) float32; the last is of such an end, which gets cheaper the longer no face has covered a point.
+            Infinite where a group may not come; 0 for a surface without points or begun without `with_cost`.
         """
-        return self._surfaces.misfits(np.asarray(groups).reshape(-1, 4), end_cover)
+        return self._surfaces.placement_costs(np.asarray(groups).reshape(-1, 4), end_cover)
 
-    def choose(self, which: Any, candidates: Any, uniform: Any, end_cover: float = 0.0) -> np.ndarray:
-        """One of several candidates, or the end, for some surfaces: drawn with weights exp(-misfit), see `misfits`.
+    def choose(self, surfaces: Any, candidates: Any, uniform: Any, end_cover: float = 0.0) -> np.ndarray:
+        """Draw one of several candidates, or the end, for some surfaces, with weights exp(-cost).
 
         Args:
-            which: (R,) the surfaces.
+            surfaces: (R,) their numbers.
             candidates: (R, K, 4) groups that may come next in each.
-            uniform: (R,) numbers in [0, 1) that they are drawn by.
-            end_cover: as of `misfits`.
+            uniform: (R,) numbers in [0, 1) to draw with.
+            end_cover: as of `placement_costs`.
 
         Returns:
-            (R, 4) int32. Raises ValueError for a surface that there is not, or other shapes.
-        """
-        return self._surfaces.choose(which, np.asarray(candidates).reshape(-1, 4), uniform, end_cover)
+            (R, 4) int32.
 
-    def replay(self, groups: Any, points: Any = None) -> Shown:
-        """What is known before each group (G, 4) of a whole stream, whose target has the points (N, 3), or none.
+        Raises:
+            ValueError: the number of no surface, or arrays of other shapes.
+        """
+        return self._surfaces.choose(surfaces, np.asarray(candidates).reshape(-1, 4), uniform, end_cover)
+
+    def replay(self, groups: Any, points: Any = None) -> Observation:
+        """The observations before each group (G, 4) of a whole stream, whose target has the points (N, 3), or none.
 
         The surfaces of this batch stay as they are. Raises ValueError for a group that may not come where it does.
         """
-        cloud = np.zeros((0, 3), np.float32) if points is None else points
-        return self._tidy(self._surfaces.replay(groups, cloud))
+        return self._without_empty(self._surfaces.replay(groups, _cloud(points)))
 
-    def native(self) -> tuple[int, int, int, int]:
-        """For native code that makes many steps without Python: addresses of this batch and of three C functions.
+    def _numbers(self, surfaces: Any) -> Any:
+        return np.arange(self.batch_size) if surfaces is None else surfaces
 
-        All are given the batch, `const int64_t* which, int64_t count` surfaces, and then:
+    def _without_empty(self, arrays: tuple[np.ndarray, ...]) -> Observation:
+        """The native side writes one column where there are none."""
+        seen = Observation(*arrays)
+        seen = seen if self.num_points else seen._replace(points=seen.points[:, :0])
+        return seen if self.num_open else seen._replace(open_vertices=seen.open_vertices[:, :0])
 
-        `int32_t show(..., const Shown* out)`: writes what is known of each in the row of its number (`Shown` of
-        include/meto/shown.hpp).
-        `int32_t choose(..., const int32_t* candidates, int64_t each, const float* uniform, double end_cover, int32_t*
-        groups)`: see the method, of `each` candidates (count, each, 4) for each surface -> (count, 4).
-        `int32_t feed(..., const int32_t* groups)`: feeds each its group (count, 4), the end being none.
 
-        They return 0, or 1 at a group that may not come next. They are good for as long as this object lives, need no
-        GIL, and check no number.
-        """
-        return self._surfaces.native()
-
-    def _tidy(self, arrays: tuple[np.ndarray, ...]) -> Shown:
-        shown = Shown(*arrays)
-        shown = shown if self.num_points else shown._replace(points=shown.points[:, :0])
-        return shown if self.num_open else shown._replace(open_vertices=shown.open_vertices[:, :0])
+def _cloud(points: Any) -> Any:
+    return np.zeros((0, 3), np.float32) if points is None else points
 
 
 def estimate_normals(points: Any, neighbours: int = 8) -> np.ndarray:
-    """(N, 3) float32 unit normals of a point cloud (N, 3), of either sign.
+    """Unit normals (N, 3) float32 of a point cloud (N, 3), of either sign.
 
-    Of each point's nearest `neighbours` (itself included) the direction of the least spread (Hoppe et al. 1992, section
-    3.2). Raises ValueError for other shapes, or fewer than 3 neighbours.
+    A normal is the direction in which the point's nearest `neighbours` (itself included) spread the least (Hoppe et al.
+    1992, section 3.2). Raises ValueError for other shapes, or fewer than 3 neighbours.
     """
     return _core.estimate_normals(points, neighbours)
 
