@@ -30,7 +30,7 @@ evaluate: setup  ## measure the shipped weights on procedural shapes from an uns
 	  --json workspace_evaluate/figures.json --report workspace_evaluate/report.html --picture workspace_evaluate/grid.png
 
 test: setup-dev  ## run the tests
-	$(ONE_THREAD) $(BIN)/python -m pytest -q
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: setup-dev  ## lint, check the format and the types
 	$(BIN)/ruff check .
