@@ -9,26 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meto.mesh import clean_mesh, read_mesh
+from core.geometry.files import MESH_SUFFIXES, POINT_SUFFIXES, read_mesh
+from core.geometry.mesh import Mesh, check
+from meto.mesh import clean_mesh
 
-MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf", ".dae", ".3mf")
-POINT_SUFFIXES = (".xyz", ".npy")  # besides .ply and .obj without faces
 MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one
-
-
-class Mesh(NamedTuple):
-    """A triangle mesh, or a point cloud where there are no faces.
-
-    vertices: (V, 3) float32 (float64 from `load` and `clean`: small things far from the origin keep their shape)
-    faces: (F, 3) int32, counter-clockwise seen from outside; (0, 3) for a point cloud
-    """
-
-    vertices: np.ndarray
-    faces: np.ndarray
-
-    @property
-    def is_points(self) -> bool:
-        return len(self.faces) == 0
 
 
 class Placement(NamedTuple):
@@ -76,51 +61,9 @@ def load(path: str | Path) -> Mesh:
 
     Raises ValueError naming the file: unreadable, neither faces nor points, NaN or infinite vertices, zero extent.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    if suffix not in MESH_SUFFIXES + POINT_SUFFIXES:
-        raise ValueError(f"{path}: unknown kind of file {suffix!r}")
-    if suffix in POINT_SUFFIXES:
-        mesh = Mesh(_read_points(path), np.zeros((0, 3), np.int32))
-    else:
-        mesh = Mesh(*read_mesh(path))
+    mesh = read_mesh(path)
     check(mesh, str(path))
     return mesh
-
-
-def check(mesh: Mesh, name: str = "mesh") -> None:
-    """Raise ValueError (naming `name` and the value) for what nothing can be made from."""
-    vertices, faces = mesh
-    if len(vertices) == 0:
-        raise ValueError(f"{name}: neither faces nor points")
-    bad = np.flatnonzero(~np.isfinite(vertices).all(axis=1))
-    if len(bad):
-        raise ValueError(f"{name}: vertex {bad[0]} is {vertices[bad[0]].tolist()}; every coordinate must be finite")
-    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
-        raise ValueError(f"{name}: a face uses vertex {faces.max()} (or {faces.min()}) of {len(vertices)}")
-    used = vertices[np.unique(faces)] if len(faces) else vertices
-    extent = float(np.max(used.max(axis=0) - used.min(axis=0)))
-    if not 0 < extent < np.inf:
-        raise ValueError(f"{name}: its longest side is {extent}; nothing can be seen of it")
-
-
-def _read_points(path: Path) -> np.ndarray:
-    """(N, 3) float64 of .xyz (text) or .npy ((N, 3 or more) numbers); further columns are ignored."""
-    try:
-        if path.suffix.lower() == ".npy":
-            points = np.load(path, allow_pickle=False)
-        else:
-            lines = [line for line in path.read_text(encoding="utf-8").replace(",", " ").splitlines() if line.strip()]
-            lines = [line for line in lines if not line.lstrip().startswith("#")]
-            points = np.loadtxt(lines, ndmin=2) if lines else np.zeros((0, 3))
-    except (OSError, ValueError, EOFError) as error:  # UnicodeDecodeError is a ValueError
-        raise ValueError(f"{path}: cannot be read as a point cloud ({type(error).__name__}: {error})") from error
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: a point cloud is (N, 3) numbers, this is {points.shape} of {points.dtype}")
-    return points[:, :3].astype(np.float64)
 
 
 def save(path: str | Path, mesh: Mesh) -> None:

@@ -1,0 +1,182 @@
+"""Polygons, strips and fans to triangles."""
+
+import numpy as np
+
+MAX_CONCAVE_CORNERS = 20_000  # of one polygon: clipping ears takes time quadratic in them
+FANS_TRIED = 8  # corners that a fan is tried from before ears are clipped one by one
+FLAT = 1e-9  # a triangle of less than this share of its polygon's area has no direction
+
+
+def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(F, 3) triangles of P polygons, in their order: n - 2 of each with n corners, none of those with fewer than 3.
+
+    A polygon may be concave, and may hold holes joined to its rim by bridge edges. It is cut without gaps or overlaps
+    as seen along its normal, and every corner stays, so that neighbours still meet.
+
+    Args:
+        vertices: (V, 3).
+        corners: (N,) indices of vertices, one polygon after the other.
+        sizes: (P,) the number of corners of each.
+    Raises:
+        ValueError: an index is out of range, or a concave polygon has more than 20,000 corners.
+    """
+    if len(corners) and not (corners.min() >= 0 and corners.max() < len(vertices)):
+        wrong = corners.max() if corners.max() >= len(vertices) else corners.min()
+        raise ValueError(f"a face has index {wrong}, there are {len(vertices)} vertices")
+    if (sizes == 3).all():
+        return corners.reshape(-1, 3)
+    starts = np.cumsum(sizes) - sizes
+    counts = np.maximum(sizes - 2, 0)
+    places = np.cumsum(counts) - counts
+    triangles = np.empty((counts.sum(), 3), corners.dtype)
+    for size in np.unique(sizes[sizes >= 3]).tolist():
+        chosen = np.flatnonzero(sizes == size)
+        polygons = corners[starts[chosen, None] + np.arange(size)]
+        local = np.array([[[0, 1, 2]]]) if size == 3 else _cut(vertices[polygons])  # (P or 1, size - 2, 3)
+        cut = np.take_along_axis(polygons[:, None], np.broadcast_to(local, (len(polygons), size - 2, 3)), axis=2)
+        triangles[places[chosen, None] + np.arange(size - 2)] = cut
+    return triangles
+
+
+def fan(count: int, start: int = 0) -> np.ndarray:
+    """(count - 2, 3) the triangles of a fan around corner `start` of `count` corners."""
+    middle = np.arange(1, count - 1)
+    return (np.stack([np.zeros_like(middle), middle, middle + 1], axis=1) + start) % max(count, 1)
+
+
+def strip(count: int) -> np.ndarray:
+    """(count - 2, 3) the triangles of a strip: every second is turned, so that all face the same way."""
+    first = np.arange(max(count - 2, 0))
+    odd = first % 2
+    return np.stack([first, first + 1 + odd, first + 2 - odd], axis=1)
+
+
+def join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """One (V, 3) float64 and (F, 3) of several: the vertices one after the other, the indices moved along.
+
+    Parts without faces are points; they are left out where any part has faces.
+    """
+    parts = [part for part in parts if len(part[1])] or parts
+    offsets = np.cumsum([0] + [len(vertices) for vertices, _ in parts])
+    vertices = [np.zeros((0, 3))] + [np.asarray(v, np.float64) for v, _ in parts]
+    faces = [np.zeros((0, 3), np.int64)] + [f + o for (_, f), o in zip(parts, offsets, strict=False)]
+    return np.concatenate(vertices), np.concatenate(faces)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Polygons of one size
+
+
+def _cut(points: np.ndarray) -> np.ndarray:
+    """(P, n - 2, 3) triangles, as numbers of corners, of polygons (P, n, 3) with n > 3."""
+    number, size, _ = points.shape
+    flat, area = _flatten(points)
+    result = np.broadcast_to(fan(size), (number, size - 2, 3)).copy()
+    open_ones = np.flatnonzero(area > 0)  # one without area has no normal: any cut is as good
+    # A fan all of whose triangles face along the normal covers its polygon exactly once.
+    for start in range(min(size, FANS_TRIED)):
+        triangles = fan(size, start)
+        good = (_areas(flat[open_ones], triangles) > FLAT * area[open_ones, None]).all(axis=1)
+        result[open_ones[good]] = triangles
+        open_ones = open_ones[~good]
+        if not len(open_ones):
+            return result
+    for index in open_ones.tolist():
+        result[index] = _clip_ears(flat[index], float(area[index]))
+    return result
+
+
+def _flatten(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Polygons (P, n, 3) as (P, n, 2), seen from where they are counter-clockwise, and their areas (P,)."""
+    points = points - points[:, :1]
+    normal = np.cross(points, np.roll(points, -1, axis=1)).sum(axis=1)  # Newell
+    length = np.linalg.norm(normal, axis=1)
+    normal = normal / np.where(length > 0, length, 1)[:, None]
+    side = np.eye(3)[np.abs(normal).argmin(axis=1)]  # any direction that is not the normal's
+    right = np.cross(side, normal)
+    right /= np.maximum(np.linalg.norm(right, axis=1), 1e-300)[:, None]
+    up = np.cross(normal, right)
+    return np.stack([np.einsum("pnk,pk->pn", points, axis) for axis in (right, up)], axis=2), length / 2
+
+
+def _areas(flat: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(P, T) signed areas of the triangles (T, 3) of polygons (P, n, 2)."""
+    a, b, c = (flat[:, triangles[:, k]] for k in range(3))
+    return _turn(a, b, c) / 2
+
+
+def _turn(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Twice the signed area of a triangle (..., 2) each: positive where a, b, c turn left."""
+    u, v = b - a, c - a
+    return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
+
+
+def _clip_ears(flat: np.ndarray, area: float) -> np.ndarray:
+    """(n - 2, 3) triangles of one polygon (n, 2): ear after ear is cut off.
+
+    An ear is a corner that turns left and whose triangle holds no other corner. Where a polygon crosses itself and has
+    none, the corner that turns left most is cut.
+    """
+    if len(flat) > MAX_CONCAVE_CORNERS:
+        raise ValueError(f"a concave polygon has {len(flat)} corners, at most {MAX_CONCAVE_CORNERS} can be cut")
+    left = list(range(len(flat)))
+    triangles = []
+    at = 0
+    while len(left) > 3:
+        ring = flat[left]
+        turns = _turn(np.roll(ring, 1, axis=0), ring, np.roll(ring, -1, axis=0))
+        rest = ring[turns <= 2 * FLAT * area]  # only corners that do not turn left can lie in an ear
+        order = np.roll(np.flatnonzero(turns > 2 * FLAT * area), -at)
+        at = next((int(k) for k in order if _is_ear(ring, int(k), rest)), int(turns.argmax()))
+        triangles.append((left[at - 1], left[at], left[(at + 1) % len(left)]))
+        del left[at]
+    return np.array([*triangles, left])
+
+
+def _is_ear(ring: np.ndarray, at: int, rest: np.ndarray) -> bool:
+    """Whether no corner of `rest` lies in or on the triangle at `at`; its own corners may come twice, at bridges."""
+    a, b, c = ring[at - 1], ring[at], ring[(at + 1) % len(ring)]
+    inside = (_turn(a, b, rest) >= 0) & (_turn(b, c, rest) >= 0) & (_turn(c, a, rest) >= 0)
+    held = rest[inside]
+    own = (held == a).all(axis=1) | (held == b).all(axis=1) | (held == c).all(axis=1)
+    return bool(own.all())
+
+
+def with_holes(vertices: np.ndarray, rings: list[np.ndarray]) -> np.ndarray:
+    """The corners of a polygon with holes as one ring: each hole is joined to the rim by an edge there and back.
+
+    Args:
+        vertices: (V, 3).
+        rings: indices of the rim, then of each hole.
+    """
+    rim, *holes = rings
+    flat, _ = _flatten(vertices[np.concatenate(rings)][None])
+    place = dict(zip(np.concatenate(rings).tolist(), flat[0], strict=True))
+    ring = rim.tolist()
+    turn = _signed(np.array([place[k] for k in ring]))
+    # From the right to the left, so that no hole stands between another and the rim that it is joined to.
+    for hole in sorted((hole.tolist() for hole in holes), key=lambda hole: -max(place[k][0] for k in hole)):
+        if _signed(np.array([place[k] for k in hole])) * turn > 0:
+            hole = hole[::-1]
+        tip = max(range(len(hole)), key=lambda k: place[hole[k]][0])
+        at = _visible(np.array([place[k] for k in ring]), place[hole[tip]])
+        ring = ring[: at + 1] + hole[tip:] + hole[: tip + 1] + ring[at:]
+    return np.array(ring)
+
+
+def _signed(ring: np.ndarray) -> float:
+    x, y = ring.T
+    return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)
+
+
+def _visible(ring: np.ndarray, tip: np.ndarray) -> int:
+    """The nearest corner of a ring (n, 2), not left of `tip`, that the line from `tip` reaches without crossing it."""
+    after = np.roll(ring, -1, axis=0)
+    distance = np.where(ring[:, 0] >= tip[0], np.linalg.norm(ring - tip, axis=1), np.inf)
+    for at in distance.argsort().tolist():
+        corner = ring[at]
+        sides = _turn(np.broadcast_to(tip, ring.shape), np.broadcast_to(corner, ring.shape), ring)
+        cuts = (sides * np.roll(sides, -1) < 0) & (_turn(ring, after, tip) * _turn(ring, after, corner) < 0)
+        if not cuts.any():
+            return at
+    return 0
