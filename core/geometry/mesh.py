@@ -30,7 +30,14 @@ def check(mesh: Mesh, name: str = "mesh") -> None:
         raise ValueError(f"{name}: vertex {bad[0]} is {vertices[bad[0]].tolist()}; every coordinate must be finite")
     if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
         raise ValueError(f"{name}: a face uses vertex {faces.max()} (or {faces.min()}) of {len(vertices)}")
-    used = vertices[np.unique(faces)] if len(faces) else vertices
+    used = vertices[used_vertices(mesh)] if len(faces) else vertices
     extent = float(np.max(used.max(axis=0) - used.min(axis=0)))
     if not 0 < extent < np.inf:
         raise ValueError(f"{name}: its longest side is {extent}; nothing can be seen of it")
+
+
+def used_vertices(mesh: Mesh) -> np.ndarray:
+    """(V,) bool: the vertices that a face has."""
+    used = np.zeros(len(mesh.vertices), bool)
+    used[mesh.faces] = True
+    return used

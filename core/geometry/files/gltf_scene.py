@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from core.geometry.files.gltf import DRACO, INSTANCING, Document
-from core.geometry.files.placing import Budget, move, mirrored, rotation
+from core.geometry.files.placing import Budget, mirrored, move, rotation
 from core.geometry.files.polygons import fan, join, strip
 from core.geometry.mesh import Mesh
 

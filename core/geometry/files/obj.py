@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from core.geometry.files.polygons import triangulate
-from core.geometry.files.text import counts_per_line, normalized, numbers, shown, table
+from core.geometry.files.text import normalized, shown, table, whole_numbers
 from core.geometry.mesh import Mesh
 
 # The line end before a line is part of the pattern: it is what the search runs ahead to.
@@ -28,7 +28,7 @@ def read(data: bytes, path: Path) -> Mesh:
     if b"#" in text:
         text = _COMMENT.sub(b"", text)
     vertices = table(b"\n".join(_VERTEX.findall(text)), 3)
-    corners, sizes = _corners(b"\n".join(_FACE.findall(text)))
+    corners, sizes = whole_numbers(b"\n".join(_FACE.findall(text)))
     if len(corners) == 0:
         if curve := _CURVE.search(text):
             raise ValueError(f"holds lines or curves ({shown(curve[0])}) but no face")
@@ -45,29 +45,6 @@ def read(data: bytes, path: Path) -> Mesh:
     else:
         corners = corners - 1
     return Mesh(vertices, triangulate(vertices, corners, sizes))
-
-
-def _corners(text: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Of the faces' lines without their `f`: the first index of each corner (N,), and the corners of each face (P,)."""
-    sizes = counts_per_line(text)
-    if b"/" in text:
-        text = _without_slashes(text)
-    values = numbers(text)
-    if len(values) != sizes.sum():
-        raise ValueError("a face has a corner without a vertex ('/' first)")
-    corners = values.astype(np.int64)
-    if not np.array_equal(corners, values):
-        raise ValueError(f"a face has index {values[corners != values][0]}, which is no whole number")
-    return corners, sizes
-
-
-def _without_slashes(text: bytes) -> bytes:
-    """The text with blanks in place of what follows a '/' in each word."""
-    characters = np.frombuffer(text, np.uint8)
-    place = np.arange(len(characters), dtype=np.int32 if len(characters) < 1 << 31 else np.int64)
-    last_slash = np.maximum.accumulate(np.where(characters == ord("/"), place, -1))
-    last_gap = np.maximum.accumulate(np.where(characters <= 32, place, -1))
-    return np.where(last_slash > last_gap, np.uint8(32), characters).tobytes()
 
 
 def _vertices_before_faces(text: bytes) -> np.ndarray:

@@ -20,6 +20,8 @@ class Budget:
 
 def move(vertices: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """(V, 3) moved by (4, 4), column vectors, in float64."""
+    if np.array_equal(matrix, np.eye(4)):
+        return vertices
     return vertices @ matrix[:3, :3].T + matrix[:3, 3]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from core.geometry.files.polygons import triangulate
-from core.geometry.files.text import normalized, table
+from core.geometry.files.text import normalized, numbers, table
 from core.geometry.mesh import Mesh
 
 HEADER = 84  # 80 bytes of anything, then the number of triangles
@@ -55,7 +55,7 @@ def _read_text(data: bytes) -> Mesh:
     if len(found) != text.count(b"vertex"):
         table(b"\n".join(re.findall(rb"vertex([^\n]*)", text)), 3)  # says which line is short
         raise ValueError("a vertex is not three numbers: it is truncated")
-    vertices = table(b"\n".join(found), 3)
+    vertices = numbers(b"\n".join(found)).reshape(-1, 3)
     ends = text.count(b"endfacet") + text.count(b"end facet")
     begins = text.count(b"facet") - ends
     if begins != ends:

@@ -44,15 +44,50 @@ def numbers(text: bytes) -> np.ndarray:
 
 def counts_per_line(text: bytes) -> np.ndarray:
     """(L,) int64 how many words each line of a text without an end of line at its end holds."""
-    if not text:
-        return np.zeros(0, np.int64)
     characters = np.frombuffer(text, np.uint8)
+    return _counts(characters, _word_starts(characters))
+
+
+def whole_numbers(text: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """The whole number that each word begins with, before a '/' or its end, (N,) int64; and the words of each line.
+
+    Raises:
+        ValueError: naming a word that does not begin so.
+    """
+    characters = np.frombuffer(text, np.uint8)
+    starts = _word_starts(characters)
+    at, ends = starts, np.flatnonzero((characters <= 32) | (characters == ord("/")))
+    ends = np.append(ends, len(characters))[np.searchsorted(ends, starts)]
+    values = np.zeros(len(starts), np.int64)
+    negative = characters[starts] == ord("-")
+    at = starts + negative
+    wrong = (at >= ends) | (ends - at > 18)  # no index has more digits
+    for _ in range(min(int((ends - at).max(initial=0)), 18)):
+        left = at < ends
+        digits = characters[np.minimum(at, len(characters) - 1)].astype(np.int64) - ord("0")
+        wrong |= left & ((digits < 0) | (digits > 9))
+        values = np.where(left, values * 10 + digits, values)
+        at = at + 1
+    if wrong.any():
+        word = text[starts[wrong.argmax()] :].split(maxsplit=1)[0]
+        raise ValueError(f"{shown(word)} is not a whole number")
+    return np.where(negative, -values, values), _counts(characters, starts)
+
+
+def _word_starts(characters: np.ndarray) -> np.ndarray:
+    """(W,) where words begin in a text (n,) uint8."""
     word = characters > 32
     starts = word.copy()
     starts[1:] &= ~word[:-1]
-    ends = np.flatnonzero(characters == 10)
-    before = np.concatenate([[0], ends])  # the line end counts to the line after it: it starts no word
-    return np.add.reduceat(starts, before, dtype=np.int64)
+    return np.flatnonzero(starts)
+
+
+def _counts(characters: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """(L,) how many of `starts` lie in each line."""
+    if len(characters) == 0:
+        return np.zeros(0, np.int64)
+    ends = np.append(np.flatnonzero(characters == ord("\n")), len(characters))
+    return np.diff(np.searchsorted(starts, ends), prepend=0)
 
 
 def table(text: bytes, columns: int) -> np.ndarray:

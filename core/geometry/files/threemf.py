@@ -35,7 +35,7 @@ class Object:
 
 @dataclass
 class Part:
-    """A part file: its objects by their ids, which count within it alone, and the items (path, id, matrix) it builds."""
+    """A part file: its objects by ids that count within it alone, and the items (path, id, matrix) it builds."""
 
     objects: dict[str, Object] = field(default_factory=dict)
     items: list[tuple[str, str, np.ndarray]] = field(default_factory=list)
