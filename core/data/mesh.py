@@ -3,16 +3,22 @@
 A point cloud is a `Mesh` whose `faces` is empty, so everything that takes an input takes both.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from core.geometry.clouds import find_strays
 from core.geometry.files import MESH_SUFFIXES, POINT_SUFFIXES, read_mesh
-from core.geometry.mesh import Mesh, check
+from core.geometry.files.write import encode_mesh
+from core.geometry.mesh import Mesh, check, used_vertices
 from meto.mesh import clean_mesh
 
+log = logging.getLogger(__name__)
+
+MACOS_FOLDER = "__MACOSX"  # of an unpacked archive: no files, but what macOS knows of them
 MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one
 
 
@@ -38,7 +44,8 @@ class Placement(NamedTuple):
 def list_inputs(path: str | Path, suffixes: tuple[str, ...] = MESH_SUFFIXES + POINT_SUFFIXES) -> list[Path]:
     """`path` itself if it is a file, else every file below that folder with one of `suffixes`, sorted.
 
-    Hidden files and folders are passed over. Raises ValueError where nothing is there or nothing fits.
+    Hidden files and folders, and what macOS leaves in archives, are passed over.
+    Raises ValueError where nothing is there or nothing fits.
     """
     path = Path(path)
     if path.is_file():
@@ -49,21 +56,45 @@ def list_inputs(path: str | Path, suffixes: tuple[str, ...] = MESH_SUFFIXES + PO
         raise ValueError(f"{path}: no such file or folder")
     found = []
     for folder, subfolders, names in os.walk(path, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        subfolders[:] = [name for name in subfolders if not name.startswith(".") and name != MACOS_FOLDER]
         found += [Path(folder, n) for n in names if n[0] != "." and os.path.splitext(n)[1].lower() in suffixes]
     if not found:
         raise ValueError(f"{path}: no file in this folder has one of the suffixes {' '.join(suffixes)}")
     return sorted(found)
 
 
-def load(path: str | Path) -> Mesh:
+def load(path: str | Path, drop_strays: bool = False, warn: bool = True) -> Mesh:
     """Read a mesh (scene transforms applied, every instance its own copy) or a point cloud, as float64.
 
-    Raises ValueError naming the file: unreadable, neither faces nor points, NaN or infinite vertices, zero extent.
+    Points of a cloud that are not finite, which depth cameras write for what they did not see, are left out.
+
+    Args:
+        path: the file.
+        drop_strays: leave out of a cloud what `core.geometry.clouds.find_strays` finds.
+        warn: log what was left out, and strays that were found and kept.
+    Raises:
+        ValueError: naming the file: unreadable, neither faces nor points, NaN or infinite vertices, zero extent.
     """
     mesh = read_mesh(path)
+    if mesh.is_points:
+        mesh, remarks = _without_strays(mesh, drop_strays)
+        for remark in remarks if warn else ():
+            log.warning("%s: %s", path, remark)
     check(mesh, str(path))
     return mesh
+
+
+def _without_strays(cloud: Mesh, drop: bool) -> tuple[Mesh, list[str]]:
+    """The points that are meant, and what is to be said of the others."""
+    points, remarks = cloud.vertices, []
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.all() and finite.any():
+        remarks.append(f"{(~finite).sum()} of {len(points)} points are not finite and are left out")
+        points = points[finite]
+    if finite.any() and (strays := find_strays(points)).any.any():
+        remarks.append(f"{strays}: {'left out' if drop else '--drop_strays leaves such points out'}")
+        points = points[~strays.any] if drop else points
+    return cloud._replace(vertices=points), remarks
 
 
 def save(path: str | Path, mesh: Mesh) -> None:
@@ -71,7 +102,7 @@ def save(path: str | Path, mesh: Mesh) -> None:
 
     Raises ValueError for a suffix that nothing here writes.
     """
-    save_bytes(Path(path), _encode_file(Path(path), mesh))
+    save_bytes(Path(path), encode_mesh(Path(path), mesh))
 
 
 def save_bytes(path: Path, data: bytes) -> None:
@@ -82,29 +113,6 @@ def save_bytes(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _encode_file(path: Path, mesh: Mesh) -> bytes:
-    import trimesh
-
-    suffix = path.suffix.lower()
-    if suffix == ".obj":  # trimesh rounds to 8 decimals, which eats small meshes
-        lines = ["v {:.9g} {:.9g} {:.9g}".format(*v) for v in mesh.vertices.tolist()]
-        lines += ["f {} {} {}".format(*f) for f in (mesh.faces + 1).tolist()]
-        return ("\n".join(lines) + "\n").encode()
-    if suffix == ".xyz":
-        return ("\n".join("{:.9g} {:.9g} {:.9g}".format(*v) for v in mesh.vertices.tolist()) + "\n").encode()
-    cloud = mesh.is_points
-    thing = trimesh.PointCloud(mesh.vertices) if cloud else trimesh.Trimesh(*mesh, process=False)
-    try:
-        data = thing.export(file_type=suffix[1:])
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{path}: a {'point cloud' if cloud else 'mesh'} cannot be written as {suffix!r}") from error
-    if isinstance(data, str):
-        return data.encode()
-    if not isinstance(data, bytes):  # .gltf is several files
-        raise ValueError(f"{path}: {suffix!r} is written as several files; take a format of one, .glb for example")
-    return data
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -118,7 +126,7 @@ def clean(mesh: Mesh) -> Mesh:
     """
     if mesh.is_points:
         return mesh
-    center, half = _box(mesh.vertices[np.unique(mesh.faces)])
+    center, half = _box(mesh.vertices[used_vertices(mesh)])
     vertices, faces = clean_mesh((mesh.vertices - center) / (2 * half), mesh.faces, merge_distance=MERGE_DISTANCE)
     if len(faces) == 0:
         raise ValueError(f"all {len(mesh.faces)} faces are degenerate")

@@ -27,7 +27,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights, read_weights
+from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights, read_json, read_weights
 
 __all__ = [
     "LoadReport",
@@ -224,7 +224,7 @@ def clean_leftovers(workspace: Path) -> None:
 
 def changed_options(checkpoint: Path, record: dict[str, Any]) -> list[str]:
     """`name old -> new` of every option that is not as it was when the checkpoint was written."""
-    before = _flat(json.loads((checkpoint / CONFIG_NAME).read_text()))
+    before = _flat(read_json(checkpoint / CONFIG_NAME))
     now = _flat(json.loads(json.dumps(record)))
     names = [name for name in {**before, **now} if name.startswith("options.") and before.get(name) != now.get(name)]
     return [f"{name.removeprefix('options.')} {before.get(name)} -> {now.get(name)}" for name in names]

@@ -7,7 +7,6 @@ run). Parameter names are the reference's; --reference adds the constant that it
 """
 
 import argparse
-import json
 import math
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from core import cli
 from core.training.checkpoint import BEST_NAME, CONFIG_NAME, write_json
-from core.training.weights import WEIGHTS_NAME, read_weights
+from core.training.weights import WEIGHTS_NAME, read_json, read_weights
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 BASIS = "point_encoder.point_embed.basis"
@@ -46,7 +45,7 @@ def export(source: Path, target: Path, dtype: torch.dtype, reference: bool = Fal
     (target / WEIGHTS_NAME).chmod(0o644)  # safetensors makes it private
     config = source / CONFIG_NAME
     if config.exists():
-        write_json(target / CONFIG_NAME, json.loads(config.read_text()))
+        write_json(target / CONFIG_NAME, read_json(config))
 
 
 def main() -> int:

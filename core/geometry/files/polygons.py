@@ -72,9 +72,7 @@ def _cut(points: np.ndarray) -> np.ndarray:
     number, size, _ = points.shape
     result = np.broadcast_to(fan(size), (number, size - 2, 3)).copy()
     points = points - points[:, :1]
-    normals = _cross(
-        points[:, 1:-1], points[:, 2:]
-    )  # (P, n - 2, 3) of the fan's triangles
+    normals = _cross(points[:, 1:-1], points[:, 2:])  # (P, n - 2, 3) of the fan's triangles
     normal = normals.sum(axis=1)
     square = np.einsum("pk,pk->p", normal, normal)
     # A fan all of whose triangles face along the polygon's normal covers it exactly once. Without area any cut is good.
