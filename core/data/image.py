@@ -167,7 +167,7 @@ def cut_plain_background(image: np.ndarray, name: str = "picture") -> np.ndarray
     color = np.median(rim, axis=0)
     alike = _alike(rim, color)
     background = _background(image[inner], color)
-    if COLOR_SHARE <= 1 - alike.mean():
+    if 1 - alike.mean() >= COLOR_SHARE:
         other = np.median(rim[~alike], axis=0)
         if _alike(rim, other).mean() >= COLOR_SHARE:
             second = _background(image[inner], other)

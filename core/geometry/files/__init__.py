@@ -45,6 +45,8 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
     kind = suffix[1:] if suffix in _MESH_READERS else "a point cloud"
     try:
         data = path.read_bytes()
+        if not data:
+            raise ValueError("it is empty: neither faces nor points")
         check_content(data)
         reader = importlib.import_module(f"core.geometry.files.{module}")
         with np.errstate(invalid="ignore", over="ignore"):  # such values are found where the mesh is checked

@@ -18,8 +18,12 @@ AXES = (
 _COMMENT = re.compile(rb"\n *(?:#|//)[^\n]*")
 _GAPS = re.compile(rb"\n[ \n]*")
 _NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
-# Two commas that stand for decimal points: in neighbouring words, or before digits that no whole number begins with.
-_DECIMAL_COMMAS = re.compile(rb"\d,\d+[ ;]+[-+]?\d+,\d|(?:^|[,\n])[-+]?\d+,0\d|;[-+]?\d+,\d", re.MULTILINE)
+# Commas that stand for decimal points: in one of several words of a line, or where the numbers between them are none
+# that anybody writes (0236, -0).
+_COMMA = rb"[-+]?\d*,\d+(?:e[-+]?\d+)?"
+_DECIMAL_COMMAS = re.compile(
+    rb"(?<=[^,;\n][ ;])" + _COMMA + rb"(?=[ ;\n]|\Z)|(?:\n|\A)" + _COMMA + rb"[ ;]+[-+.\d]|,0\d|-0,", re.IGNORECASE
+)
 
 
 def read(data: bytes, path: Path) -> Mesh:

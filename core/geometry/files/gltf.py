@@ -148,9 +148,15 @@ class Document:
         """A buffer view's bytes and its stride (0: none is said), decompressed where it is compressed."""
         view = self.entry("bufferViews", index)
         packed = next((view["extensions"][n] for n in MESHOPT if n in view.get("extensions", {})), None)
-        if packed is not None:
+        if packed is not None and (has_meshopt() or not self._has_plain(view)):
             return _unpack_meshopt(self._slice(packed, index), packed), _natural(packed, "byteStride")
         return self._slice(view, index), _natural(view, "byteStride", 0)
+
+    def _has_plain(self, view: dict[str, Any]) -> bool:
+        """Whether the same data stand in the file without compression, for readers that do not know it."""
+        required = set(self.content.get("extensionsRequired", [])) & set(MESHOPT)
+        buffer = self.entry("buffers", view.get("buffer"))
+        return not required and ("uri" in buffer or (view.get("buffer") == 0 and bool(self._chunk)))
 
     def _slice(self, view: dict[str, Any], index: int) -> bytes:
         data = self.buffer(view.get("buffer"))
@@ -204,14 +210,22 @@ def _natural(entry: dict[str, Any], key: str, default: int | None = None) -> int
     return value
 
 
+def has_meshopt() -> bool:
+    try:
+        import meshopt  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def _unpack_meshopt(data: bytes, packed: dict[str, Any]) -> bytes:
     count, stride = _natural(packed, "count"), _natural(packed, "byteStride")
     if count * stride > MOST_BYTES:
         raise ValueError(f"a buffer view of {MESHOPT[0]} declares {count} entries of {stride} bytes")
-    try:
-        import meshopt
-    except ImportError:
-        raise ValueError(f"it is compressed by {MESHOPT[0]}: `pip install meshopt` reads that") from None
+    if not has_meshopt():
+        raise ValueError(f"it is compressed by {MESHOPT[0]}: `pip install meshopt` reads that")
+    import meshopt
+
     try:
         kind = packed.get("filter", "NONE")
         rows = meshopt.decode_gltf_buffer(data, count, stride, packed["mode"], None if kind == "NONE" else kind)

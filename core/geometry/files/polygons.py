@@ -123,8 +123,9 @@ def _turn(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 def _clip_ears(flat: np.ndarray, area: float) -> np.ndarray:
     """(n - 2, 3) triangles of one polygon (n, 2): ear after ear is cut off.
 
-    An ear is a corner that turns left and whose triangle holds no other corner. Where a polygon crosses itself and has
-    none, the corner that turns left most is cut.
+    An ear is a corner that turns left and whose triangle holds no other corner. Where corners lie in line there may be
+    none: then others may touch its rim, or a corner that is straight goes. Where a polygon crosses itself and has none
+    of these, the corner that turns left most is cut.
     """
     if len(flat) > MAX_CONCAVE_CORNERS:
         raise ValueError(f"a concave polygon has {len(flat)} corners, at most {MAX_CONCAVE_CORNERS} can be cut")
@@ -134,21 +135,29 @@ def _clip_ears(flat: np.ndarray, area: float) -> np.ndarray:
     while len(left) > 3:
         ring = flat[left]
         turns = _turn(np.roll(ring, 1, axis=0), ring, np.roll(ring, -1, axis=0))
-        rest = ring[turns <= 2 * FLAT * area]  # only corners that do not turn left can lie in an ear
-        order = np.roll(np.flatnonzero(turns > 2 * FLAT * area), -at)
-        at = next((int(k) for k in order if _is_ear(ring, int(k), rest)), int(turns.argmax()))
+        order = np.roll(np.flatnonzero(turns > 2 * FLAT * area), -at).tolist()
+        straight = np.flatnonzero(np.abs(turns) <= 2 * FLAT * area).tolist()
+        ears = (k for may_touch in (False, True) for k in order if _is_ear(ring, k, may_touch))
+        at = next(ears, straight[0] if straight else int(turns.argmax()))
         triangles.append((left[at - 1], left[at], left[(at + 1) % len(left)]))
         del left[at]
     return np.array([*triangles, left])
 
 
-def _is_ear(ring: np.ndarray, at: int, rest: np.ndarray) -> bool:
-    """Whether no corner of `rest` lies in or on the triangle at `at`; its own corners may come twice, at bridges."""
+def _is_ear(ring: np.ndarray, at: int, may_touch: bool) -> bool:
+    """Whether no other corner lies in the triangle at `at` (or on it, unless that may be), and no edge crosses the cut.
+
+    At bridges a corner comes twice: what lies exactly at the triangle's own corners is not in it.
+    """
     a, b, c = ring[at - 1], ring[at], ring[(at + 1) % len(ring)]
-    inside = (_turn(a, b, rest) >= 0) & (_turn(b, c, rest) >= 0) & (_turn(c, a, rest) >= 0)
-    held = rest[inside]
-    own = (held == a).all(axis=1) | (held == b).all(axis=1) | (held == c).all(axis=1)
-    return bool(own.all())
+    beyond = _turn(c, a, ring)
+    sides = np.minimum(np.minimum(_turn(a, b, ring), _turn(b, c, ring)), beyond)
+    held = ring[sides > 0 if may_touch else sides >= 0]
+    if not ((held == a).all(axis=1) | (held == b).all(axis=1) | (held == c).all(axis=1)).all():
+        return False
+    after = np.roll(ring, -1, axis=0)
+    crossing = (beyond * np.roll(beyond, -1) < 0) & (_turn(ring, after, a) * _turn(ring, after, c) < 0)
+    return not bool(crossing.any())
 
 
 def with_holes(vertices: np.ndarray, rings: list[np.ndarray]) -> np.ndarray:
@@ -181,9 +190,14 @@ def _signed(ring: np.ndarray) -> float:
 
 
 def _visible(ring: np.ndarray, tip: np.ndarray) -> int:
-    """The nearest corner of a ring (n, 2), not left of `tip`, that the line from `tip` reaches without crossing it."""
-    after = np.roll(ring, -1, axis=0)
-    distance = np.where(ring[:, 0] >= tip[0], np.linalg.norm(ring - tip, axis=1), np.inf)
+    """The nearest corner of a ring (n, 2), not left of `tip`, that is reached from there within the polygon.
+
+    A corner that bridges already end at comes several times: the one is meant whose two edges have `tip` between them.
+    """
+    before, after = np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0)
+    left, right = _turn(ring, after, tip), _turn(ring, tip, before)
+    between = np.where(_turn(before, ring, after) > 0, (left >= 0) & (right >= 0), (left >= 0) | (right >= 0))
+    distance = np.where((ring[:, 0] >= tip[0]) & between, np.linalg.norm(ring - tip, axis=1), np.inf)
     for at in distance.argsort().tolist():
         corner = ring[at]
         sides = _turn(np.broadcast_to(tip, ring.shape), np.broadcast_to(corner, ring.shape), ring)

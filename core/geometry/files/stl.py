@@ -12,7 +12,8 @@ from core.geometry.mesh import Mesh
 HEADER = 84  # 80 bytes of anything, then the number of triangles
 RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 UNKNOWN_COUNTS = (0, 0xFFFFFFFF)  # left by programs that write the count last, and never did
-_NAME = re.compile(rb"\n *(?:end ?)?solid(?: [^\n]*)?(?=\n)")
+UNLIKELY = 1e30  # a coordinate that is no coordinate
+_NAME = re.compile(rb"\n *(?:(?:end ?)?solid(?: [^\n]*)?|[#;/][^\n]*)(?=\n)")
 _VERTEX = re.compile(rb"vertex +([^ \n]+ +[^ \n]+ +[^ \n]+)")
 _FACET = re.compile(rb"(?<!end)(?<!end )facet")
 
@@ -41,16 +42,17 @@ def _read_binary(data: bytes) -> Mesh:
     room = body // RECORD.itemsize
     if body < 0:
         raise ValueError(f"ends after {len(data)} bytes, within its header")
-    if count in UNKNOWN_COUNTS and body % RECORD.itemsize == 0:
-        count = room
-    if count > room:
+    if count > room and count not in UNKNOWN_COUNTS:
         raise ValueError(f"declares {count} triangles, has room for {room}: it is truncated")
-    corners = np.frombuffer(data, RECORD, count, HEADER)["corners"]
+    corners = np.frombuffer(data, RECORD, room, HEADER)["corners"]
+    # Whole triangles behind those that are declared: the count is wrong. Anything else behind them is not of the mesh.
+    if body % RECORD.itemsize or not (np.abs(corners[count:]) < UNLIKELY).all():
+        corners = corners[:count]
     return _soup(corners.reshape(-1, 3).astype(np.float64))
 
 
 def _read_text(data: bytes) -> Mesh:
-    text = _NAME.sub(b"\n", b"\n" + normalized(data).lower() + b"\n")  # names may hold any word
+    text = _NAME.sub(b"\n", b"\n" + normalized(data).lower() + b"\n")  # names and remarks may hold any word
     found = _VERTEX.findall(text)
     if len(found) != text.count(b"vertex"):
         table(b"\n".join(re.findall(rb"vertex([^\n]*)", text)), 3)  # says which line is short
