@@ -23,8 +23,8 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
     if len(corners) and not (corners.min() >= 0 and corners.max() < len(vertices)):
         wrong = corners.max() if corners.max() >= len(vertices) else corners.min()
         raise ValueError(f"a face has index {wrong}, there are {len(vertices)} vertices")
-    if (sizes == 3).all():
-        return corners.reshape(-1, 3)
+    if len(sizes) and (sizes == sizes[0]).all() and sizes[0] >= 3:
+        return _cut(vertices, corners.reshape(-1, sizes[0])).reshape(-1, 3)
     starts = np.cumsum(sizes) - sizes
     counts = np.maximum(sizes - 2, 0)
     places = np.cumsum(counts) - counts
@@ -32,9 +32,7 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
     for size in np.unique(sizes[sizes >= 3]).tolist():
         chosen = np.flatnonzero(sizes == size)
         polygons = corners[starts[chosen, None] + np.arange(size)]
-        local = np.array([[[0, 1, 2]]]) if size == 3 else _cut(vertices[polygons])  # (P or 1, size - 2, 3)
-        cut = np.take_along_axis(polygons[:, None], np.broadcast_to(local, (len(polygons), size - 2, 3)), axis=2)
-        triangles[places[chosen, None] + np.arange(size - 2)] = cut
+        triangles[places[chosen, None] + np.arange(size - 2)] = _cut(vertices, polygons)
     return triangles
 
 
@@ -67,11 +65,14 @@ def join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.nda
 # Polygons of one size
 
 
-def _cut(points: np.ndarray) -> np.ndarray:
-    """(P, n - 2, 3) triangles, as numbers of corners, of polygons (P, n, 3) with n > 3."""
-    number, size, _ = points.shape
-    result = np.broadcast_to(fan(size), (number, size - 2, 3)).copy()
-    points = points - points[:, :1]
+def _cut(vertices: np.ndarray, polygons: np.ndarray) -> np.ndarray:
+    """(P, n - 2, 3) triangles of polygons (P, n), both as indices of vertices (V, 3)."""
+    size = polygons.shape[1]
+    triangles = polygons[:, fan(size)]
+    if size == 3:
+        return triangles
+    points = vertices[polygons]
+    points -= points[:, :1].copy()
     normals = _cross(points[:, 1:-1], points[:, 2:])  # (P, n - 2, 3) of the fan's triangles
     normal = normals.sum(axis=1)
     square = np.einsum("pk,pk->p", normal, normal)
@@ -79,17 +80,18 @@ def _cut(points: np.ndarray) -> np.ndarray:
     along = np.einsum("ptk,pk->pt", normals, normal)
     open_ones = np.flatnonzero((along <= FLAT * square[:, None]).any(axis=1) & (square > 0))
     if not len(open_ones):
-        return result
+        return triangles
     flat, area = _flatten(points[open_ones], normal[open_ones])
     left = np.ones(len(open_ones), bool)
     for start in range(1, min(size, FANS_TRIED)):
-        triangles = fan(size, start)
-        good = left & (_areas(flat, triangles) > FLAT * area[:, None]).all(axis=1)
-        result[open_ones[good]] = triangles
+        cut = fan(size, start)
+        good = left & (_areas(flat, cut) > FLAT * area[:, None]).all(axis=1)
+        triangles[open_ones[good]] = polygons[open_ones[good]][:, cut]
         left &= ~good
     for index in np.flatnonzero(left).tolist():
-        result[open_ones[index]] = _clip_ears(flat[index], float(area[index]))
-    return result
+        polygon = open_ones[index]
+        triangles[polygon] = polygons[polygon][_clip_ears(flat[index], float(area[index]))]
+    return triangles
 
 
 def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ HEADER = 84  # 80 bytes of anything, then the number of triangles
 RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 UNKNOWN_COUNTS = (0, 0xFFFFFFFF)  # left by programs that write the count last, and never did
 UNLIKELY = 1e30  # a coordinate that is no coordinate
-_NAME = re.compile(rb"\n *(?:(?:end ?)?solid(?: [^\n]*)?|[#;/][^\n]*)(?=\n)")
+_NAME = re.compile(rb"solid[^\n]*")
+_REMARK = re.compile(rb"\n *[#;/][^\n]*")
 _VERTEX = re.compile(rb"vertex +([^ \n]+ +[^ \n]+ +[^ \n]+)")
 _FACET = re.compile(rb"(?<!end)(?<!end )facet")
 
@@ -52,13 +53,16 @@ def _read_binary(data: bytes) -> Mesh:
 
 
 def _read_text(data: bytes) -> Mesh:
-    text = _NAME.sub(b"\n", b"\n" + normalized(data).lower() + b"\n")  # names and remarks may hold any word
+    text = b"\n" + normalized(data).lower()
+    text = _NAME.sub(b"", text)  # names and remarks may hold any word
+    if any(mark in text for mark in b"#;/"):
+        text = _REMARK.sub(b"", text)
     found = _VERTEX.findall(text)
     if len(found) != text.count(b"vertex"):
         table(b"\n".join(re.findall(rb"vertex([^\n]*)", text)), 3)  # says which line is short
         raise ValueError("a vertex is not three numbers: it is truncated")
     vertices = numbers(b"\n".join(found)).reshape(-1, 3)
-    ends = text.count(b"endfacet") + text.count(b"end facet")
+    ends = text.count(b"endfacet") or text.count(b"end facet")
     begins = text.count(b"facet") - ends
     if begins != ends:
         raise ValueError(f"begins {begins} facets and ends {ends}: it is truncated")

@@ -64,8 +64,8 @@ def whole_numbers(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     wrong = (at >= ends) | (ends - at > 18)  # no index has more digits
     for _ in range(min(int((ends - at).max(initial=0)), 18)):
         left = at < ends
-        digits = characters[np.minimum(at, len(characters) - 1)].astype(np.int64) - ord("0")
-        wrong |= left & ((digits < 0) | (digits > 9))
+        digits = characters[np.minimum(at, len(characters) - 1)] - np.uint8(ord("0"))  # below 0 it goes round
+        wrong |= left & (digits > 9)
         values = np.where(left, values * 10 + digits, values)
         at = at + 1
     if wrong.any():
