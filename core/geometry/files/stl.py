@@ -13,8 +13,7 @@ HEADER = 84  # 80 bytes of anything, then the number of triangles
 RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 UNKNOWN_COUNTS = (0, 0xFFFFFFFF)  # left by programs that write the count last, and never did
 UNLIKELY = 1e30  # a coordinate that is no coordinate
-_NAME = re.compile(rb"solid[^\n]*")
-_REMARK = re.compile(rb"\n *[#;/][^\n]*")
+_REMARK = re.compile(rb"(?:\n|\A) *[#;/][^\n]*")
 _VERTEX = re.compile(rb"vertex +([^ \n]+ +[^ \n]+ +[^ \n]+)")
 _FACET = re.compile(rb"(?<!end)(?<!end )facet")
 
@@ -53,21 +52,22 @@ def _read_binary(data: bytes) -> Mesh:
 
 
 def _read_text(data: bytes) -> Mesh:
-    text = b"\n" + normalized(data).lower()
-    text = _NAME.sub(b"", text)  # names and remarks may hold any word
+    # Names and remarks may hold any word.
+    first, *others = normalized(data).lower().split(b"solid")
+    text = first + b"\n".join(other.partition(b"\n")[2] for other in others)
     if any(mark in text for mark in b"#;/"):
         text = _REMARK.sub(b"", text)
     found = _VERTEX.findall(text)
-    if len(found) != text.count(b"vertex"):
-        table(b"\n".join(re.findall(rb"vertex([^\n]*)", text)), 3)  # says which line is short
-        raise ValueError("a vertex is not three numbers: it is truncated")
-    vertices = numbers(b"\n".join(found)).reshape(-1, 3)
     ends = text.count(b"endfacet") or text.count(b"end facet")
     begins = text.count(b"facet") - ends
     if begins != ends:
         raise ValueError(f"begins {begins} facets and ends {ends}: it is truncated")
+    vertices = numbers(b"\n".join(found)).reshape(-1, 3)
     if len(vertices) == 3 * begins:
         return _soup(vertices)
+    if len(found) != text.count(b"vertex"):
+        table(b"\n".join(re.findall(rb"vertex([^\n]*)", text)), 3)  # says which line is short
+        raise ValueError("a vertex is not three numbers: it is truncated")
     opened, places = ([match.start() for match in pattern.finditer(text)] for pattern in (_FACET, _VERTEX))
     sizes = np.diff(np.searchsorted(places, [*opened, len(text)]))
     return Mesh(vertices, triangulate(vertices, np.arange(sizes.sum()), sizes))

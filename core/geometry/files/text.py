@@ -15,7 +15,7 @@ def normalized(data: bytes) -> bytes:
     data = data.removeprefix(codecs.BOM_UTF8)
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return data.translate(_BLANKS)
+    return data.translate(_BLANKS) if any(mark in data for mark in (b"\t", b"\v", b"\f", b"\0")) else data
 
 
 def numbers(text: bytes) -> np.ndarray:
