@@ -157,6 +157,12 @@ def test_the_object_is_seen_as_in_the_plain_picture(name):
     assert np.abs(middle - color).mean() < 6
 
 
+def test_pictures_of_phones():
+    pytest.importorskip("pi_heif")
+    expected, found = read_object(PICTURES / "control_rgba.png"), read_object(PICTURES / "phone.heic")
+    assert (mask(found) != mask(expected)).mean() < 0.02
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_pictures_of_nothing_are_refused_by_name(name):
     with pytest.raises(ValueError, match=f"{name}: .*{REFUSED[name]}") as error:

@@ -82,9 +82,9 @@ def test_degenerate_polygons_and_small_ones():
     assert faces[2].tolist() == [0, 1, 4]
     with pytest.raises(ValueError, match="index 7"):
         triangulate(vertices, np.array([0, 1, 7]), np.array([3]))
-    many = np.resize(star_shaped(np.random.default_rng(0), 999), (20001, 3))
-    with pytest.raises(ValueError, match="20001 corners"):
-        triangulate(many, np.arange(20001), np.array([20001]))
+    many = np.resize(star_shaped(np.random.default_rng(0), 999), (10001, 3))
+    with pytest.raises(ValueError, match="10001 corners"):
+        triangulate(many, np.arange(10001), np.array([10001]))
 
 
 def test_strips_and_fans_face_one_way():

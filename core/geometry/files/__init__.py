@@ -55,7 +55,7 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
             raise ValueError(f"a face has index {faces.max()} (or {faces.min()}), there are {len(vertices)} vertices")
     except Exception as error:  # a damaged file makes a reader stumble anywhere
         is_told = isinstance(error, ValueError) and not isinstance(error, UnicodeDecodeError)
-        reason = str(error) if is_told else f"{type(error).__name__}: {error}"
+        reason = str(error) if is_told else f"damaged ({type(error).__name__}: {error})"
         raise ValueError(f"{path}: not readable as {kind}: {' '.join(reason.split())}") from error
     return Mesh(np.asarray(vertices, np.float64), np.asarray(faces, np.int32).reshape(-1, 3))
 

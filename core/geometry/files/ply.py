@@ -90,14 +90,15 @@ def _header(data: bytes) -> tuple[list[Element], str, int]:
     elements: list[Element] = []
     order = ""
     for line in normalized(data[begin:end]).decode("utf-8", "replace").split("\n"):
-        words = line.split()
-        match words[:1]:
-            case ["format"]:
-                order = ORDERS.get(words[1], "")
-            case ["element"]:
-                elements.append(Element(words[1], int(words[2]), []))
-            case ["property"]:
+        match line.split():
+            case ["format", kind, *_]:
+                order = ORDERS.get(kind, "")
+            case ["element", name, count, *_] if count.lstrip("-").isdigit():
+                elements.append(Element(name, int(count), []))
+            case ["property", *words] if elements and len(words) >= (4 if words[0] == "list" else 2):
                 elements[-1].properties.append(_property(words, order))
+            case ["element" | "property" | "format", *_]:
+                raise ValueError(f"the line {line!r} of its header is not understood")
     if not order:
         raise ValueError(f"its header names none of the formats {', '.join(ORDERS)}")
     for element in elements:
@@ -110,9 +111,9 @@ def _header(data: bytes) -> tuple[list[Element], str, int]:
 
 
 def _property(words: list[str], order: str) -> Property:
-    kinds = words[2:4] if words[1] == "list" else words[1:2]
+    kinds = words[1:3] if words[0] == "list" else words[:1]
     if unknown := [kind for kind in kinds if kind.lower() not in TYPES]:
-        raise ValueError(f"property {words[-1]!r} is of the unknown type {unknown[0]!r}")
+        raise ValueError(f"the property {words[-1]!r} is of the unknown type {unknown[0]!r}")
     types = [TYPES[kind.lower()] for kind in kinds]
     return Property(words[-1], order + types[-1], order + types[0] if len(types) > 1 else None, types[-1][0] != "f")
 

@@ -1,9 +1,12 @@
 """Polygons, strips and fans to triangles."""
 
+from itertools import islice, product
+
 import numpy as np
 
-MAX_CONCAVE_CORNERS = 20_000  # of one polygon: clipping ears takes time quadratic in them
+MAX_CONCAVE_CORNERS = 10_000  # of one polygon: clipping ears takes time quadratic in them
 FANS_TRIED = 8  # corners that a fan is tried from before ears are clipped one by one
+TESTS_A_CORNER = 20  # whether it is an ear, on average; only polygons that cross themselves take more, and have none
 FLAT = 1e-9  # a triangle of less than this share of its polygon's area has no direction
 
 
@@ -18,7 +21,7 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
         corners: (N,) indices of vertices, one polygon after the other.
         sizes: (P,) the number of corners of each.
     Raises:
-        ValueError: an index is out of range, or a concave polygon has more than 20,000 corners.
+        ValueError: an index is out of range, or a concave polygon has more than 10,000 corners.
     """
     if len(corners) and not (corners.min() >= 0 and corners.max() < len(vertices)):
         wrong = corners.max() if corners.max() >= len(vertices) else corners.min()
@@ -133,14 +136,18 @@ def _clip_ears(flat: np.ndarray, area: float) -> np.ndarray:
         raise ValueError(f"a concave polygon has {len(flat)} corners, at most {MAX_CONCAVE_CORNERS} can be cut")
     left = list(range(len(flat)))
     triangles = []
-    at = 0
+    at, tests = 0, TESTS_A_CORNER * len(flat)
     while len(left) > 3:
         ring = flat[left]
         turns = _turn(np.roll(ring, 1, axis=0), ring, np.roll(ring, -1, axis=0))
         order = np.roll(np.flatnonzero(turns > 2 * FLAT * area), -at).tolist()
         straight = np.flatnonzero(np.abs(turns) <= 2 * FLAT * area).tolist()
-        ears = (k for may_touch in (False, True) for k in order if _is_ear(ring, k, may_touch))
-        at = next(ears, straight[0] if straight else int(turns.argmax()))
+        at = straight[0] if straight else int(turns.argmax())
+        for may_touch, k in islice(product((False, True), order), tests):
+            tests -= 1
+            if _is_ear(ring, k, may_touch):
+                at = k
+                break
         triangles.append((left[at - 1], left[at], left[(at + 1) % len(left)]))
         del left[at]
     return np.array([*triangles, left])
