@@ -39,7 +39,7 @@ format: setup-dev  ## format the code and sort the imports
 	$(BIN)/ruff format .
 
 bench: setup-dev  ## run the benchmarks of speed, each of which prints what it measured against
-	for name in meto train data; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in meto train data readers; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 fuzz:  ## a million random inputs to the tokenizer, under AddressSanitizer and UBSan (minutes)
 	mkdir -p build
