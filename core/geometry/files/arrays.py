@@ -63,14 +63,14 @@ def _from_archive(data: bytes) -> np.ndarray:
 def _points(array: np.ndarray) -> np.ndarray:
     """(N, 3) float64."""
     if array.dtype.names:
-        told = array.dtype.names
-        fields = {name.lower(): name for name in told}
+        names = array.dtype.names
+        fields = {name.lower(): name for name in names}
         if all(axis in fields for axis in "xyz"):
             array = np.stack([array[fields[axis]].reshape(-1).astype(np.float64) for axis in "xyz"], axis=1)
         elif name := next((fields[name] for name in NAMES if name in fields), None):
             array = array[name]
         else:
-            raise ValueError(f"a point cloud has fields x, y and z, this has {', '.join(told)}")
+            raise ValueError(f"a point cloud has fields x, y and z, this has {', '.join(names)}")
     told = f"this is {array.shape} of {array.dtype}"
     while array.ndim > 2 and array.shape[0] == 1:
         array = array[0]
