@@ -71,11 +71,11 @@ def _points(array: np.ndarray) -> np.ndarray:
             array = array[name]
         else:
             raise ValueError(f"a point cloud has fields x, y and z, this has {', '.join(names)}")
-    told = f"this is {array.shape} of {array.dtype}"
+    what = f"this is {array.shape} of {array.dtype}"
     while array.ndim > 2 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
-        raise ValueError(f"a point cloud is (N, 3) numbers, {told}")
+        raise ValueError(f"a point cloud is (N, 3) numbers, {what}")
     if array.shape[1] > MOST_COLUMNS and array.shape[0] <= MOST_COLUMNS:
-        raise ValueError(f"a point cloud is (N, 3) numbers, {told}: transpose it")
+        raise ValueError(f"a point cloud is (N, 3) numbers, {what}: transpose it")
     return array[:, :3].astype(np.float64)

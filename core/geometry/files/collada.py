@@ -131,8 +131,8 @@ class _Scene:
         roots = [self._find(e.text.strip()) for e in instance.iterfind("skeleton") if e.text]
         nodes = [node for root in roots for node in root.iter("node")] or list(self._worlds)
         known = {key: node for node in reversed(nodes) for key in (node.get("name"), node.get("id"), node.get("sid"))}
-        found = [known.get(name) for name in names]
-        if not found or any(node is None or node not in self._worlds for node in found):
+        found = [node for node in (known.get(name) for name in names) if node is not None and node in self._worlds]
+        if not names or len(found) < len(names):
             return None
         return np.stack([self._worlds[node] for node in found]) @ self._floats(inverse).reshape(-1, 4, 4)[: len(found)]
 

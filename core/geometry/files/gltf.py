@@ -107,7 +107,7 @@ class Document:
     def accessor(self, index: Any) -> np.ndarray:
         """(count, width) float64 of normalized or float values, else of the file's integer type."""
         accessor = self.entry("accessors", index)
-        kind, width = COMPONENTS.get(accessor.get("componentType")), WIDTHS.get(accessor.get("type"))
+        kind, width = COMPONENTS.get(accessor.get("componentType", 0)), WIDTHS.get(accessor.get("type", ""))
         if kind is None or width is None:
             raise ValueError(f"accessor {index} is of an unknown type")
         count = _natural(accessor, "count")

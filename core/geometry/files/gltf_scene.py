@@ -153,7 +153,8 @@ class Scene:
             return self._worlds[joint]
         nodes = self._document.content.get("nodes", [])
         above = {child: index for index, node in enumerate(nodes) for child in node.get("children", [])}
-        matrix, seen, at = np.eye(4), set(), joint
+        matrix, seen = np.eye(4), set[int]()
+        at: int | None = joint
         while at is not None and at not in seen:
             seen.add(at)
             matrix = _local(self._document.entry("nodes", at)) @ matrix

@@ -22,17 +22,17 @@ _CODES = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8"
 
 
 class Property(NamedTuple):
-    """count: the type of a list's length, None for a single value; both types as numpy names them, with byte order."""
+    """length: the type of a list's length, None for a single value; both types as numpy names them, with byte order."""
 
     name: str
     type: str
-    count: str | None = None
+    length: str | None = None
     whole: bool = True
 
 
 class Element(NamedTuple):
     name: str
-    count: int
+    rows: int
     properties: list[Property]
 
 
@@ -72,7 +72,7 @@ def read(data: bytes, path: Path) -> Mesh:
 
 
 def _as_double(prop: Property) -> Property:
-    return prop._replace(type="=f8", count=prop.count and "=f8")
+    return prop._replace(type="=f8", length=prop.length and "=f8")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -102,8 +102,8 @@ def _header(data: bytes) -> tuple[list[Element], str, int]:
     if not order:
         raise ValueError(f"its header names none of the formats {', '.join(ORDERS)}")
     for element in elements:
-        if not 0 <= element.count <= len(data):
-            raise ValueError(f"declares {element.count} elements {element.name!r} in {len(data)} bytes")
+        if not 0 <= element.rows <= len(data):
+            raise ValueError(f"declares {element.rows} elements {element.name!r} in {len(data)} bytes")
     after = end + len(b"end_header")
     while data[after : after + 1] in (b" ", b"\t"):
         after += 1
@@ -127,13 +127,13 @@ def _element(data: bytes, start: int, element: Element) -> tuple[Columns, int]:
     if not element.properties:
         return {}, start
     row = _row_type(data, start, element)
-    end = start + element.count * row.itemsize
+    end = start + element.rows * row.itemsize
     if end <= len(data):
-        table = np.frombuffer(data, row, element.count, start)
-        lists = [p for p in element.properties if p.count]
+        table = np.frombuffer(data, row, element.rows, start)
+        lists = [p for p in element.properties if p.length]
         if all((table[f"count of {p.name}"] == row[p.name].shape[0]).all() for p in lists):
             return {p.name: _column(table, p) for p in element.properties}, end
-    elif not any(p.count for p in element.properties):
+    elif not any(p.length for p in element.properties):
         raise _too_short(element, (len(data) - start) // max(row.itemsize, 1))
     return _walk(data, start, element)
 
@@ -143,13 +143,13 @@ def _row_type(data: bytes, start: int, element: Element) -> np.dtype:
     fields: list[tuple] = []
     for prop in element.properties:
         size = 0
-        if prop.count:
+        if prop.length:
             at = start + np.dtype(fields).itemsize if fields else start
-            width = np.dtype(prop.count).itemsize
-            if element.count and at + width <= len(data):
-                size = _size(np.frombuffer(data, prop.count, 1, at)[0], len(data))
-            fields.append((f"count of {prop.name}", prop.count))
-        fields.append((prop.name, prop.type, (size,)) if prop.count else (prop.name, prop.type))
+            width = np.dtype(prop.length).itemsize
+            if element.rows and at + width <= len(data):
+                size = _size(np.frombuffer(data, prop.length, 1, at)[0], len(data))
+            fields.append((f"count of {prop.name}", prop.length))
+        fields.append((prop.name, prop.type, (size,)) if prop.length else (prop.name, prop.type))
     return np.dtype(fields)
 
 
@@ -161,22 +161,22 @@ def _size(value: float, most: int) -> int:
 
 def _column(table: np.ndarray, prop: Property) -> "np.ndarray | List":
     values = table[prop.name]
-    return List(values.reshape(-1), np.full(len(table), values.shape[1])) if prop.count else values
+    return List(values.reshape(-1), np.full(len(table), values.shape[1])) if prop.length else values
 
 
 def _walk(data: bytes, start: int, element: Element) -> tuple[Columns, int]:
     """As `_element`, row by row: each row's length is only known from its lists."""
-    lists = [p for p in element.properties if p.count]
+    lists = [p for p in element.properties if p.length]
     steps, skip = [], 0
     for prop in element.properties:
-        if prop.count:
-            steps.append((skip, struct.Struct(prop.count[0] + _CODES[prop.count[1:]]), np.dtype(prop.type).itemsize))
+        if prop.length:
+            steps.append((skip, struct.Struct(prop.length[0] + _CODES[prop.length[1:]]), np.dtype(prop.type).itemsize))
             skip = 0
         else:
             skip += np.dtype(prop.type).itemsize
     places: list[int] = []  # of each row: where it begins, then for each list where its entries begin and how many
     at, most = start, len(data)
-    for row in range(element.count):
+    for row in range(element.rows):
         places.append(at)
         for before, count, width in steps:
             at += before + count.size
@@ -190,13 +190,13 @@ def _walk(data: bytes, start: int, element: Element) -> tuple[Columns, int]:
         at += skip
         if at > most:
             raise _too_short(element, row)
-    table = np.array(places, np.int64).reshape(element.count, 1 + 2 * len(lists))
+    table = np.array(places, np.int64).reshape(element.rows, 1 + 2 * len(lists))
     body = np.frombuffer(data, np.uint8)
     columns: Columns = {}
     behind, done = table[:, 0], 0
     for prop in element.properties:
         width = np.dtype(prop.type).itemsize
-        if prop.count:
+        if prop.length:
             behind, sizes = table[:, 1 + 2 * done], table[:, 2 + 2 * done]
             columns[prop.name] = List(_gather(body, behind, sizes * width, prop.type), sizes)
             behind, done = behind + sizes * width, done + 1
@@ -214,7 +214,7 @@ def _gather(body: np.ndarray, starts: np.ndarray, lengths: np.ndarray, kind: str
 
 
 def _too_short(element: Element, rows: int) -> ValueError:
-    return ValueError(f"declares {element.count} elements {element.name!r}, holds {rows}: it is truncated")
+    return ValueError(f"declares {element.rows} elements {element.name!r}, holds {rows}: it is truncated")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -232,10 +232,10 @@ def _positions(columns: Columns) -> np.ndarray:
 
 def _indices(element: Element, columns: Columns) -> List:
     """The vertices of each polygon or strip."""
-    lists = {p.name.lower(): columns[p.name] for p in element.properties if p.count and p.whole}
+    lists = {p.name.lower(): columns[p.name] for p in element.properties if p.length and p.whole}
     name = next((name for name in (*INDEX_NAMES, *lists) if name in lists), None)
-    if name is None and element.count:
-        raise ValueError(f"its {element.count} elements {element.name!r} have no list of indices")
+    if name is None and element.rows:
+        raise ValueError(f"its {element.rows} elements {element.name!r} have no list of indices")
     values, sizes = lists[name] if name else (np.zeros(0), np.zeros(0, np.int64))
     return List(values.astype(np.int64), sizes)
 
