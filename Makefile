@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
 # `make bench` runs these, one after the other; it says which others there are.
-BENCHMARKS := meto estimate train data generate heldout dit decoders
+BENCHMARKS := meto estimate train data readers generate heldout dit decoders
 
 # What the tokenizer is built from: a change of it installs it anew.
 METO := $(shell find meto -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.txt' -o -name '*.toml' -o -path 'meto/src/*' \) 2>/dev/null | grep -v -e __pycache__ -e egg-info)

@@ -39,6 +39,7 @@ RUNS = {
     "gpu.py": ("--quick --device cpu", ["agreement", "generation_face", "generation_tiny", "training_tiny"]),
     "heldout.py": ("--limit 2", ["ratio", "trained_nats_per_face"]),
     "meto.py": ("--most_meshes 4 --most_faces 10000", ["encode_mfaces_per_s", "encode_growth", "bytes_per_face"]),
+    "readers.py": ("--faces 3000 --rounds 1", ["least_ratio", "ratios", "right"]),
     "search.py": ("--rows base --seconds 0.1 --samples 8 --meshes 12 --device cpu", ["rows"]),
     "train.py": (
         "--quick --presets ArAE-nano-face ArAE-nano --meshes 6 --rounds 1",

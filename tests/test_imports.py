@@ -13,9 +13,10 @@ ALLOWED = {
     "core.kernels": {"meto"},
     "core.model": {"core.kernels", "core.groups", "core.tokens", "meto"},
     "core.generation": {"core.model", "core.kernels", "core.groups", "core.tokens", "meto"},
-    "core.data": {"core.groups", "core.tokens", "meto"},
-    "core.inference": {"core.generation", "core.model", "core.data", "core.groups", "core.tokens"},
-    "core.evaluation": {"core.data", "core.inference"},
+    "core.geometry": {"core.tokens", "meto"},
+    "core.data": {"core.geometry", "core.groups", "core.tokens", "meto"},
+    "core.inference": {"core.generation", "core.model", "core.data", "core.geometry", "core.groups", "core.tokens"},
+    "core.evaluation": {"core.data", "core.geometry", "core.inference"},
     "core.training": {
         *{"core.generation", "core.model", "core.data", "core.groups", "core.tokens", "core.inference", "core.cli"}
     },
@@ -27,7 +28,7 @@ ALLOWED = {
 TRACKERS = {"tensorboard", "wandb", "accelerate"}
 # Slow or optional packages: only inside the functions that need them.
 LAZY = {"transformers", "diffusers", "trimesh", "moderngl", "fast_simplification", "accelerate", "wandb", "tensorboard"}
-LAZY |= {"datasets", "pyarrow", "fsspec", "ray", "objaverse"}
+LAZY |= {"DracoPy", "meshopt", "pi_heif", "datasets", "pyarrow", "fsspec", "ray", "objaverse"}
 
 
 def modules() -> dict[str, Path]:

@@ -13,32 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meto.mesh import clean_mesh, read_mesh
-
-MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf", ".dae", ".3mf")
-POINT_SUFFIXES = (".xyz", ".npy")  # besides .ply and .obj without faces
-MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one
-# Longest sides that a mesh may have, and how far from the origin it may lie: its results are written as float32, whose
-# numbers end at 1e-38 and 3e38.
-SMALLEST, LARGEST = 1e-30, 1e30
-KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
+from core.geometry.clouds import find_strays
+from core.geometry.files import MESH_SUFFIXES, POINT_SUFFIXES, read_mesh
+from core.geometry.files.write import encode_mesh
+from core.geometry.mesh import Mesh, bounding_box, check, used_vertices
+from meto.mesh import clean_mesh
 
 log = logging.getLogger(__name__)
 
-
-class Mesh(NamedTuple):
-    """A triangle mesh, or a point cloud where there are no faces.
-
-    vertices: (V, 3) float32 (float64 from `load` and `clean`: small things far from the origin keep their shape)
-    faces: (F, 3) int32, counter-clockwise seen from outside; (0, 3) for a point cloud
-    """
-
-    vertices: np.ndarray
-    faces: np.ndarray
-
-    @property
-    def is_points(self) -> bool:
-        return len(self.faces) == 0
+MACOS_FOLDER = "__MACOSX"  # of an unpacked archive: no files, but what macOS knows of them
+MERGE_DISTANCE = 1e-4  # vertices closer than this share of the longest side are one
+KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
 
 
 class Placement(NamedTuple):
@@ -63,9 +48,9 @@ class Placement(NamedTuple):
 def list_inputs(path: str | Path, suffixes: tuple[str, ...] = MESH_SUFFIXES + POINT_SUFFIXES) -> list[Path]:
     """`path` itself if it is a file, else all below that folder with one of `suffixes`, sorted.
 
-    Hidden files and folders are passed over; a folder that can be reached by several links is listed once. What is no
-    regular file is listed as well, so that it is reported: `check_file` refuses it. Raises ValueError where nothing is
-    there or nothing fits.
+    Hidden files and folders and what macOS leaves in archives are skipped; a folder that can be reached by several
+    links is listed once. What is no regular file is listed as well, so that it is reported: `check_file` refuses it.
+    Raises ValueError where nothing is there or nothing fits.
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
@@ -94,7 +79,7 @@ def _folders(path: Path) -> Iterator[tuple[str, list[str]]]:
                 subfolders.clear()
                 continue
             seen.add((state.st_dev, state.st_ino))
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != MACOS_FOLDER)
             inside = [os.path.join(folder, name) for name in subfolders]
             roots += [place for place in inside if os.path.islink(place)]
             yield folder, names
@@ -116,61 +101,40 @@ def check_file(path: str | Path) -> None:
         raise ValueError(f"{path}: {kind}, not a file")
 
 
-def load(path: str | Path) -> Mesh:
+def load(path: str | Path, drop_strays: bool = False, warn: bool = True) -> Mesh:
     """Read a mesh (scene transforms applied, every instance its own copy) or a point cloud, as float64.
 
-    Raises ValueError naming the file: no regular file, unreadable, more than memory holds, neither faces nor points,
-    NaN or infinite vertices, no extent or one that nothing can be computed with.
+    Points of a cloud that are not finite, which depth cameras write for what they did not see, are left out.
+
+    Args:
+        path: the file.
+        drop_strays: leave out of a cloud what `core.geometry.clouds.find_strays` finds.
+        warn: log what was left out, and strays that were found and kept.
+    Raises:
+        ValueError: naming the file: no regular file, unreadable, neither faces nor points, NaN or infinite vertices,
+            no extent or one that nothing can be computed with.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
     check_file(path)
-    if suffix not in MESH_SUFFIXES + POINT_SUFFIXES:
-        raise ValueError(f"{path}: unknown kind of file {suffix!r}")
-    try:
-        if suffix in POINT_SUFFIXES:
-            mesh = Mesh(_read_points(path), np.zeros((0, 3), np.int32))
-        else:
-            mesh = Mesh(*read_mesh(path))
-        check(mesh, str(path))
-    except MemoryError as error:
-        raise ValueError(f"{path}: takes more memory than there is ({error})") from error
+    mesh = read_mesh(path)
+    if mesh.is_points:
+        mesh, remarks = _without_strays(mesh, drop_strays)
+        for remark in remarks if warn else ():
+            log.warning("%s: %s", path, remark)
+    check(mesh, str(path))
     return mesh
 
 
-def check(mesh: Mesh, name: str = "mesh") -> None:
-    """Raise ValueError (naming `name` and the value) for what nothing can be made from."""
-    vertices, faces = mesh
-    if len(vertices) == 0:
-        raise ValueError(f"{name}: neither faces nor points")
-    bad = np.flatnonzero(~np.isfinite(vertices).all(axis=1))
-    if len(bad):
-        raise ValueError(f"{name}: vertex {bad[0]} is {vertices[bad[0]].tolist()}; every coordinate must be finite")
-    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
-        raise ValueError(f"{name}: a face uses vertex {faces.max()} (or {faces.min()}) of {len(vertices)}")
-    used = vertices[np.unique(faces)] if len(faces) else vertices
-    try:
-        _box(used)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-
-
-def _read_points(path: Path) -> np.ndarray:
-    """(N, 3) float64 of .xyz (text) or .npy ((N, 3 or more) numbers); further columns are ignored."""
-    try:
-        if path.suffix.lower() == ".npy":
-            # Mapped: a header that promises more than the file holds is refused before memory is asked for.
-            points = np.load(path, mmap_mode="r", allow_pickle=False)
-        else:
-            lines = [line for line in path.read_text(encoding="utf-8").replace(",", " ").splitlines() if line.strip()]
-            lines = [line for line in lines if not line.lstrip().startswith("#")]
-            points = np.loadtxt(lines, ndmin=2) if lines else np.zeros((0, 3))
-    except (OSError, ValueError, EOFError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
-        raise ValueError(f"{path}: cannot be read as a point cloud ({type(error).__name__}: {error})") from error
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: a point cloud is (N, 3) numbers, this is {points.shape} of {points.dtype}")
-    return points[:, :3].astype(np.float64)
+def _without_strays(cloud: Mesh, drop: bool) -> tuple[Mesh, list[str]]:
+    """The points that are meant, and what is to be said of the others."""
+    points, remarks = cloud.vertices, []
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.all() and finite.any():
+        remarks.append(f"{(~finite).sum()} of {len(points)} points are not finite and are left out")
+        points = points[finite]
+    if finite.any() and (strays := find_strays(points)).any.any():
+        remarks.append(f"{strays}: {'left out' if drop else '--drop_strays leaves such points out'}")
+        points = points[~strays.any] if drop else points
+    return cloud._replace(vertices=points), remarks
 
 
 def save(path: str | Path, mesh: Mesh) -> None:
@@ -178,7 +142,7 @@ def save(path: str | Path, mesh: Mesh) -> None:
 
     Raises ValueError for a suffix that nothing here writes.
     """
-    save_bytes(Path(path), _encode_file(Path(path), mesh))
+    save_bytes(Path(path), encode_mesh(Path(path), mesh))
 
 
 def save_bytes(path: Path, data: bytes) -> None:
@@ -189,29 +153,6 @@ def save_bytes(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _encode_file(path: Path, mesh: Mesh) -> bytes:
-    import trimesh
-
-    suffix = path.suffix.lower()
-    if suffix == ".obj":  # trimesh rounds to 8 decimals, which eats small meshes
-        lines = ["v {:.9g} {:.9g} {:.9g}".format(*v) for v in mesh.vertices.tolist()]
-        lines += ["f {} {} {}".format(*f) for f in (mesh.faces + 1).tolist()]
-        return ("\n".join(lines) + "\n").encode()
-    if suffix == ".xyz":
-        return ("\n".join("{:.9g} {:.9g} {:.9g}".format(*v) for v in mesh.vertices.tolist()) + "\n").encode()
-    cloud = mesh.is_points
-    thing = trimesh.PointCloud(mesh.vertices) if cloud else trimesh.Trimesh(*mesh, process=False)
-    try:
-        data = thing.export(file_type=suffix[1:])
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{path}: a {'point cloud' if cloud else 'mesh'} cannot be written as {suffix!r}") from error
-    if isinstance(data, str):
-        return data.encode()
-    if not isinstance(data, bytes):  # .gltf is several files
-        raise ValueError(f"{path}: {suffix!r} is written as several files; take a format of one, .glb for example")
-    return data
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -225,7 +166,7 @@ def clean(mesh: Mesh) -> Mesh:
     """
     if mesh.is_points:
         return mesh
-    center, half = _box(mesh.vertices[np.unique(mesh.faces)])
+    center, half = bounding_box(mesh.vertices[used_vertices(mesh)])
     vertices, faces = clean_mesh((mesh.vertices - center) / (2 * half), mesh.faces, merge_distance=MERGE_DISTANCE)
     if len(faces) == 0:
         raise ValueError(f"all {len(mesh.faces)} faces are degenerate")
@@ -237,24 +178,9 @@ def normalize(mesh: Mesh, bound: float = 0.95) -> tuple[Mesh, Placement]:
 
     Raises ValueError for an extent that is zero, not finite, or too small or large to compute with.
     """
-    center, half = _box(mesh.vertices)
+    center, half = bounding_box(mesh.vertices)
     placement = Placement(center, bound / half)
     return Mesh(placement.apply(mesh.vertices), mesh.faces), placement
-
-
-def _box(vertices: np.ndarray) -> tuple[np.ndarray, float]:
-    """Bounding box: centre (3,) and half the longest side, float64.
-
-    Raises ValueError for a box that cannot be scaled to a given size: what is computed with it would not be finite.
-    """
-    low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        side, farthest = float((high - low).max()), float(np.maximum(-low, high).max())
-    if not SMALLEST <= side <= LARGEST:
-        raise ValueError(f"its longest side is {side:g}; {SMALLEST:g} to {LARGEST:g} can be computed with")
-    if not farthest <= LARGEST:
-        raise ValueError(f"it reaches {farthest:g} from the origin; at most {LARGEST:g} can be computed with")
-    return (low + high) / 2, side / 2
 
 
 def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.image import IMAGE_SUFFIXES, object_of, read_image, recenter
+from core.data.image import IMAGE_SUFFIXES, read_object
 from core.data.render import save_image
 from core.inference.generator import Job, MeshGenerator
 from core.inference.inputs import Input, InputFile, Task, content_number, read_input
@@ -124,10 +124,7 @@ class ImageRun(Run):
         Raises:
             ValueError: naming the file and what is wrong with it.
         """
-        try:
-            image = recenter(object_of(read_image(file.path)))
-        except ValueError as error:
-            raise ValueError(str(error) if str(file.path) in str(error) else f"{file.path}: {error}") from error
+        image = read_object(file.path)
         shown = place_in(self.folder, f"{file.name}.jpg")
         if shown.resolve() in self._places:
             raise ValueError(

@@ -60,13 +60,13 @@ def stem_of(name: str, repeat: int, num_faces: int) -> str:
     return f"{name}_{repeat}_{num_faces}f"
 
 
-def read_input(file: InputFile, point_num: int, seed: int) -> Input:
+def read_input(file: InputFile, point_num: int, seed: int, drop_strays: bool = False) -> Input:
     """Load, clean and normalise a mesh or point cloud, and sample its surface.
 
     Raises:
         ValueError: naming the file and what is wrong with it.
     """
-    mesh = meshes.load(file.path)
+    mesh = meshes.load(file.path, drop_strays)
     try:
         normalized, placement = meshes.normalize(meshes.clean(mesh))
         points = meshes.sample_surface(normalized, point_num, np.random.default_rng(seed))

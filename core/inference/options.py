@@ -18,6 +18,9 @@ UNKNOWN_FACE_COUNT = -1
 class InferConfig:
     test_path: str = ""
     """A mesh or point cloud, or a folder of them."""
+    drop_strays: bool = False
+    """Leave out of point clouds what is likely no part of the object: blocks of points at exactly 0 0 0, and lone
+    points far off. Without it they are kept, and said."""
     test_resume_tokens: str = ""
     """What every generated mesh begins with: tokens (.npy, as written beside each result), or a partial mesh (.ply,
     .obj, ...) in the place of the input."""

@@ -89,6 +89,8 @@ class Run:
         found |= {"seed": self.seed, "weights_digest": self.generator.weights_digest}
         if config.test_resume_tokens:
             found["test_resume_tokens_digest"] = file_digest(Path(config.test_resume_tokens))
+        if config.drop_strays:
+            found["drop_strays"] = True
         if config.keep == "best":
             found |= {"keep": config.keep, "test_repeat": config.test_repeat}
         return found
@@ -149,7 +151,9 @@ class Run:
         Raises:
             ValueError: naming the file and what is wrong with it.
         """
-        source = read_input(file, self.generator.model.config.point_encoder.point_num, self.seed)
+        source = read_input(
+            file, self.generator.model.config.point_encoder.point_num, self.seed, self.config.drop_strays
+        )
         assert source.points is not None
         cloud = Mesh(source.placement.invert(source.points), np.zeros((0, 3), np.int32))
         meshes.save(place_in(self.folder, f"{file.name}_pc.obj"), cloud)

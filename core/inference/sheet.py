@@ -39,15 +39,16 @@ def write_sheet(run: Run) -> None:
 def _row(run: Run, file: InputFile, records: list[Record]) -> Row:
     results = [(meshes.load(run.folder / str(record.mesh)), record) for record in records]
     shown = run.folder / f"{file.name}.jpg"
-    pictures, labels = _of_picture(shown) if shown.is_file() else _of_points(run.folder, file)
+    pictures, labels = _of_picture(shown) if shown.is_file() else _of_points(run.folder, file, run.config.drop_strays)
     # All framed by the input, or, of a picture, each by itself: that has no place of its own.
-    fit = None if shown.is_file() else meshes.load(file.path).vertices
+    fit = None if shown.is_file() else meshes.load(file.path, run.config.drop_strays, warn=False).vertices
     pictures += [render(mesh, PICTURE_SIZE, fit=fit) for mesh, _ in results]
     return pictures, [f"{file.name}: {labels[0]}", *labels[1:], *(_label(mesh, record) for mesh, record in results)]
 
 
-def _of_points(folder: Path, file: InputFile) -> Row:
-    given, cloud = meshes.clean(meshes.load(file.path)), meshes.load(folder / f"{file.name}_pc.obj")
+def _of_points(folder: Path, file: InputFile, drop_strays: bool) -> Row:
+    given = meshes.clean(meshes.load(file.path, drop_strays, warn=False))
+    cloud = meshes.load(folder / f"{file.name}_pc.obj", warn=False)
     pictures: list[np.ndarray | None] = [render(mesh, PICTURE_SIZE, fit=given.vertices) for mesh in (given, cloud)]
     return pictures, [_size(given), _size(cloud)]
 

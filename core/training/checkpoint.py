@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core.training.options import RENAMED
-from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights, read_weights
+from core.training.weights import WEIGHTS_NAME, LoadReport, load_weights, read_json, read_weights
 
 __all__ = [
     "LoadReport",
@@ -227,7 +227,7 @@ def clean_leftovers(workspace: Path) -> None:
 
 def changed_options(checkpoint: Path, record: dict[str, Any]) -> list[str]:
     """`name old -> new` of every option that is not as it was when the checkpoint was written."""
-    before = _flat(json.loads((checkpoint / CONFIG_NAME).read_text()))
+    before = _flat(read_json(checkpoint / CONFIG_NAME))
     now = _flat(json.loads(json.dumps(record)))
     for old, new in RENAMED.items():
         old, new = f"options.train.{old}", f"options.train.{new}"

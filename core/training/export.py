@@ -8,7 +8,6 @@ Weights that were trained with changes that no commit holds are refused, unless 
 """
 
 import argparse
-import json
 import math
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from core import cli
 from core.training.checkpoint import BEST_NAME, CONFIG_NAME, write_json
-from core.training.weights import WEIGHTS_NAME, read_weights
+from core.training.weights import WEIGHTS_NAME, read_json, read_weights
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 BASIS = "point_encoder.point_embed.basis"
@@ -56,7 +55,7 @@ def export(source: Path, target: Path, dtype: torch.dtype, reference: bool = Fal
 def read_record(source: Path) -> dict[str, Any] | None:
     """What config.json says of the run, beside a file of weights too; None where there is none."""
     config = (source if source.is_dir() else source.parent) / CONFIG_NAME
-    return json.loads(config.read_text()) if config.exists() else None
+    return read_json(config) if config.exists() else None
 
 
 def check_commits(source: Path, record: dict[str, Any], allow_dirty: bool) -> None:

@@ -210,15 +210,35 @@ def _listed(report: LoadReport) -> str:
     return "".join(f"\n  {line}" for line in report.lines())
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        ValueError: naming the file, where it is damaged.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: damaged (it holds no object)")
+    return content
+
+
 def other_options(model: nn.Module, path: str | Path) -> list[str]:
-    """`name value there (value here)` of each of the model's options that the weights' config.json says otherwise."""
+    """`name value there (value here)` of each of the model's options that the weights' config.json says otherwise.
+
+    Raises:
+        ValueError: that file is damaged.
+    """
     file = find_weights(path).parent / "config.json"
     config = getattr(model, "config", None)
     if not file.is_file() or not is_dataclass(config):
         return []
-    try:
-        there = json.loads(file.read_text()).get("options", {}).get("model", {})
-    except json.JSONDecodeError:
+    there: Any = read_json(file)
+    for name in ("options", "model"):
+        there = there.get(name, {}) if isinstance(there, dict) else {}
+    if not isinstance(there, dict):
         return []
     here = _leaves(json.loads(json.dumps(asdict(config))))  # type: ignore[arg-type]
     return [f"--{k} {v} ({here[k]} here)" for k, v in _leaves(there).items() if k in here and here[k] != v]

@@ -238,6 +238,18 @@ def test_gltf_that_asks_for_zeros_without_end_or_turns_in_circles(tmp_path):
         read_mesh(write_gltf(tmp_path / "circle.gltf", circle))
 
 
+@pytest.mark.parametrize("name", ["KHR_draco_mesh_compression", "EXT_meshopt_compression", "VENDOR_shape"])
+def test_gltf_that_requires_what_is_not_read(tmp_path, name):
+    pytest.importorskip("trimesh")
+    path = write_gltf(tmp_path / "a.gltf", [{"mesh": 0}])
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"extensionsRequired": ["KHR_texture_transform"]}))
+    assert len(read_mesh(path)[1]) == 1
+    path.write_text(json.dumps(document | {"extensionsRequired": ["KHR_texture_transform", name]}))
+    with pytest.raises(ValueError, match=f"a.gltf: .*{name}"):
+        read_mesh(path)
+
+
 def test_points_are_read_and_are_not_a_mesh(tmp_path):
     pytest.importorskip("trimesh")
     path = tmp_path / "points.obj"

@@ -1,12 +1,15 @@
 """Pictures of one object: reading, cutting out, centring."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.image import cut_plain_background, object_of, read_image, recenter
+from core.data.image import cut_plain_background, object_of, read_image, read_object, recenter
+
+PICTURES = Path(__file__).parents[1] / "inputs" / "pictures"
 
 
 def square(background: int = 230, channels: int = 3) -> np.ndarray:
@@ -100,3 +103,111 @@ def _png() -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(square()).save(buffer, "png")
     return buffer.getvalue()
+
+
+# ---- the pictures of tests/inputs: one blue object, off the centre, that people sent in many ways
+
+ALIKE = [
+    "UPPER.PNG",
+    "alpha_one_everywhere.png",
+    "animated.gif",
+    "animated.webp",
+    "animated_apng.png",
+    "avif_picture.avif",
+    "bmp_picture.bmp",
+    "cmyk.jpg",
+    "control_white.png",
+    "exif_rotated.jpg",
+    "frame_around.png",
+    "half_transparent.png",
+    "icc.jpg",
+    "named_png_is_jpg.png",
+    "opaque_alpha_white.png",
+    "palette_rgba.png",
+    "palette_transparent.png",
+    "premultiplied.png",
+    "rgb16.png",
+    "rgba16.png",
+    "stray_pixel.png",
+    "tiff_picture.tiff",
+]
+GRAY = ["gray.jpg", "gray16.png", "gray_alpha.png"]
+REFUSED = {
+    "all_white.png": "nothing but background",
+    "alpha_all_zero.png": "nothing but background",
+    "not_an_image.png": "HTML",
+    "one_pixel.png": "1 x 1",
+    "truncated.jpg": "truncated",
+    "truncated.png": "truncated",
+    "very_wide_white.png": "nothing but background",
+    "heic_like.heic": "not readable",
+}
+
+
+def mask(square: np.ndarray) -> np.ndarray:
+    return (square < 200).any(axis=2)
+
+
+@pytest.mark.parametrize("name", ALIKE + GRAY)
+def test_the_object_is_seen_as_in_the_plain_picture(name):
+    expected, found = read_object(PICTURES / "control_rgba.png"), read_object(PICTURES / name)
+    assert (mask(found) != mask(expected)).mean() < 0.02  # JPEG blurs its edges
+    middle = found[230:280, 230:280].astype(int)
+    color = [89, 89, 89] if name in GRAY else expected[256, 256]
+    assert np.abs(middle - color).mean() < 6
+
+
+def test_pictures_of_phones():
+    pytest.importorskip("pi_heif")
+    expected, found = read_object(PICTURES / "control_rgba.png"), read_object(PICTURES / "phone.heic")
+    assert (mask(found) != mask(expected)).mean() < 0.02
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_pictures_of_nothing_are_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"{name}: .*{REFUSED[name]}") as error:
+        read_object(PICTURES / name)
+    assert "\n" not in str(error.value)
+
+
+def test_an_object_that_reaches_the_rim_is_the_object(caplog):
+    with caplog.at_level(logging.WARNING):
+        square = read_object(PICTURES / "touching.png")
+    assert mask(square).mean() > 0.4
+    assert "touching.png: its object reaches the edge" in caplog.text
+    image = square_at(slice(40, 100), slice(0, 110))  # covers most of three sides
+    cut = cut_plain_background(image)
+    assert (cut[..., 3] == 255).sum() == 60 * 110
+
+
+def square_at(rows: slice, columns: slice) -> np.ndarray:
+    image = np.full((100, 120, 3), 230, np.uint8)
+    image[rows, columns] = [200, 30, 30]
+    return image
+
+
+def test_a_frame_goes_and_a_thing_like_a_frame_stays():
+    image = square_at(slice(10, 30), slice(60, 100))
+    framed = np.pad(image, ((3, 3), (3, 3), (0, 0)))
+    assert (cut_plain_background(framed)[3:-3, 3:-3, 3] == cut_plain_background(image)[..., 3]).all()
+    screen = np.full((100, 120, 3), 255, np.uint8)
+    screen[20:80, 20:100] = 0
+    screen[25:75, 25:95] = 90
+    assert (cut_plain_background(screen)[..., 3] == 255).sum() == 60 * 80
+
+
+def test_a_picture_that_would_be_blank_is_refused(tmp_path):
+    image = square(channels=4)
+    image[..., :3] = 255
+    Image.fromarray(image).save(tmp_path / "white.png")
+    with pytest.raises(ValueError, match="white.png: its object is as white"):
+        read_object(tmp_path / "white.png")
+
+
+def test_pointers_and_missing_decoders_are_named(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ValueError, match="a.png: .*LFS"):
+        read_image(tmp_path / "a.png")
+    monkeypatch.setitem(__import__("sys").modules, "pi_heif", None)
+    with pytest.raises(ValueError, match="heic_like.heic: .*pip install pi-heif"):
+        read_image(PICTURES / "heic_like.heic")

@@ -101,7 +101,7 @@ def test_missing_files_and_folders(tmp_path):
 
 
 def test_folders_are_listed_recursively_and_sorted(tmp_path):
-    for name in ("b.obj", "a/z.PLY", "a/y.npy", ".hidden/x.obj", "a/.x.obj", "notes.txt"):
+    for name in ("b.obj", "a/z.PLY", "a/y.npy", ".hidden/x.obj", "a/._z.PLY", "__MACOSX/b.obj", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [p.relative_to(tmp_path).as_posix() for p in meshes.list_inputs(tmp_path)] == ["a/y.npy", "a/z.PLY", "b.obj"]

@@ -1,6 +1,7 @@
 """Sources of every kind, and items as files."""
 
 import io
+import json
 import os
 import shutil
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from broken import BOX, gltf
 
-from core.data.prepare.inputs import Item, _bounded, fetch, list_source
+from core.data.prepare.inputs import Item, _bounded, companions, fetch, list_source
 from core.data.prepare.rules import Rejected
 
 OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n"
@@ -208,3 +209,20 @@ def test_an_empty_folder_and_an_item_that_is_bad(tmp_path):
         list_source(str(tmp_path), tmp_path)
     with pytest.raises(Rejected, match="because"):
         fetch(Item("a", "", "bad", "a", "because"), tmp_path, 1)
+
+
+def test_what_macos_knows_of_a_file_is_no_mesh(tmp_path):
+    (tmp_path / "._a.obj").write_bytes(b"\0\5\x16\7")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name in ("a.obj", "__MACOSX/a.obj", "__MACOSX/._a.obj", "sub/._c.obj"):
+            archive.writestr(name, OBJ)
+    listing = list_source(str(tmp_path), tmp_path / "scratch")
+    assert [item.name for item in listing.items] == ["b.zip/a.obj"]
+    assert listing.passed_over["._*"] == 4
+
+
+def test_companions_are_found_by_their_decoded_names(tmp_path):
+    document = {"buffers": [{"uri": "a%20b.bin"}], "images": [{"uri": "../out.png"}, {"uri": "data:,x"}]}
+    for name in ("a.gltf", "b.glb"):
+        (tmp_path / name).write_text(json.dumps(document))
+        assert companions(tmp_path / name) == ["a b.bin"]

@@ -12,7 +12,7 @@ from torch import nn
 
 from core.config import ARAE, with_overrides
 from core.model.arae import ArAE
-from core.training.weights import build_loaded, load_weights
+from core.training.weights import build_loaded, load_weights, read_json
 
 
 class Decoder(nn.Module):
@@ -239,6 +239,14 @@ def test_strict_loading_says_first_what_is_wrong(tmp_path):
     assert "of another shape" in first
     assert second == "  made with other options: --hidden_dim 96 (64 here), --num_layers 3 (2 here)"
     assert len(rest) == sum(int(part.split()[0]) for part in first.split("model: ")[1].split(", "))
+
+
+@pytest.mark.parametrize("content", [b'{"options": {', b"[1]", b"\xff\xfe\x00"])
+def test_a_damaged_config_is_named_in_one_line(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config.json: damaged") as error:
+        read_json(tmp_path / "config.json")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import unquote
 
-from core.data.mesh import MESH_SUFFIXES, check_file
+from core.data.mesh import MACOS_FOLDER, check_file
 from core.data.prepare.rules import Rejected
+from core.geometry.files import MESH_SUFFIXES
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 # What lies beside meshes and belongs to them or to people; any other kind of file is listed as rejected.
@@ -55,10 +57,12 @@ class Listing:
     passed_over: Counter[str] = field(default_factory=Counter)
 
     def add(self, item: Item) -> None:
-        suffix = _suffix(item.name)
-        if item.kind == "bad" or suffix in MESH_SUFFIXES:
+        suffix, place = _suffix(item.name), PurePosixPath(item.name)
+        if place.name.startswith("._") or MACOS_FOLDER in place.parts:
+            self.passed_over["._*"] += 1  # what macOS knows of a file, under the file's own suffix
+        elif item.kind == "bad" or suffix in MESH_SUFFIXES:
             self.items.append(item)
-        elif suffix in COMPANIONS or PurePosixPath(item.name).name.startswith("."):
+        elif suffix in COMPANIONS or place.name.startswith("."):
             self.passed_over[suffix or "none"] += 1
         else:
             reason = f"unknown kind of file {suffix!r}; readable are {' '.join(MESH_SUFFIXES)}"
@@ -326,11 +330,12 @@ def _bounded(stream: Any, most_bytes: int) -> bytes:
 def companions(path: Path) -> list[str]:
     """Files that a .gltf or .obj needs beside it, by the names it calls them; none outside its own folder."""
     suffix, names = path.suffix.lower(), []
-    if suffix == ".gltf":
+    if suffix in (".gltf", ".glb"):  # one may be named as the other
         try:
-            document = json.loads(path.read_bytes())
+            data = path.read_bytes()
+            document = {} if data[:4] == b"glTF" else json.loads(data)
             listed = [*document.get("buffers", []), *document.get("images", [])]
-            names = [entry.get("uri", "") for entry in listed]
+            names = [unquote(entry.get("uri", "")) for entry in listed]
         except (ValueError, AttributeError, TypeError):
             return []  # not glTF: the reader will say so
     elif suffix == ".obj":

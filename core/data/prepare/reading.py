@@ -1,12 +1,18 @@
 """One file to one mesh, with the colour of each face where the file has any."""
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.data.mesh import Mesh, check, clean, normalize
-from meto.files import read_mesh, read_parts
+from core.data.mesh import Mesh, clean, load, normalize
+from core.geometry.files.collada import TO_Y_UP
+from core.geometry.files.placing import move
+from meto.files import read_parts
+
+SAME_PLACE = 1e-4  # of the longest side, within which two readers have put the same face
+_OBJ_COLORS = re.compile(rb"(?m)^\s*(mtllib|usemtl)\b|^\s*v(\s+\S+){6,7}\s*$")
 
 
 class Colored(NamedTuple):
@@ -24,26 +30,37 @@ def read(path: Path, colors: bool) -> Colored:
 
     Raises ValueError for what cannot be read or holds no surface.
     """
-    raw, paint = _load(path, colors)
+    raw = load(path, warn=False)
     if raw.is_points:
         raise ValueError("has points but no faces")
-    check(raw, path.name)
     mesh = clean(raw)
+    paint = _paint(path, raw) if colors else None
     if paint is not None:
-        paint = paint[nearest_faces(raw, mesh)]
+        paint = paint[nearest_faces(raw, mesh)[0]]
     return Colored(normalize(mesh)[0], paint)
 
 
-def _load(path: Path, colors: bool) -> tuple[Mesh, np.ndarray | None]:
-    if not colors:
-        return Mesh(*read_mesh(path)), None
-    vertices, faces, parts = read_parts(path)
-    paints = [face_colors(part) for part in parts]
+def _paint(path: Path, mesh: Mesh) -> np.ndarray | None:
+    """(F, 3) uint8 colours of a file's mesh, or None where it has none that can be read.
+
+    Materials are trimesh's work, which may read a file otherwise: a face has the colour of trimesh's face in its place.
+    """
+    if path.suffix.lower() == ".stl" or (path.suffix.lower() == ".obj" and not _OBJ_COLORS.search(path.read_bytes())):
+        return None
+    try:
+        vertices, faces, parts = read_parts(path)
+        paints = [face_colors(part) for part in parts]
+    except (ValueError, ImportError):
+        return None
     if all(paint is None for paint in paints) or len(faces) == 0:
-        return Mesh(vertices, faces), None
+        return None
     gray = np.array([200, 200, 200], np.uint8)  # of parts without colour beside parts with one
     filled = [np.tile(gray, (len(p.faces), 1)) if c is None else c for p, c in zip(parts, paints, strict=True)]
-    return Mesh(vertices, faces), np.concatenate(filled)
+    for turn in (np.eye(4), *TO_Y_UP.values()):  # trimesh does not turn COLLADA's axes
+        nearest, apart = nearest_faces(Mesh(move(vertices, turn), faces), mesh)
+        if apart <= SAME_PLACE:
+            return np.concatenate(filled)[nearest]
+    return None
 
 
 def face_colors(part: Any) -> np.ndarray | None:
@@ -76,9 +93,11 @@ def _textured(part: Any, material: Any) -> np.ndarray | None:
     return np.clip(pixels[row, column] * tint, 0, 255).astype(np.uint8)
 
 
-def nearest_faces(raw: Mesh, cleaned: Mesh) -> np.ndarray:
-    """(F,) the face of `raw` that each face of `cleaned` was: cleaning moves a face by less than its size."""
+def nearest_faces(raw: Mesh, other: Mesh) -> tuple[np.ndarray, float]:
+    """(F,) the face of `raw` whose middle is nearest to that of each face of `other`; and how far apart nine in ten of
+    these pairs are at most, as a share of the longest side: two readers may cut some polygons each in its way."""
     from scipy.spatial import cKDTree
 
-    centers = [mesh.vertices[mesh.faces].mean(axis=1) for mesh in (raw, cleaned)]
-    return np.asarray(cKDTree(centers[0]).query(centers[1])[1])
+    centers = [mesh.vertices[mesh.faces].mean(axis=1) for mesh in (raw, other)]
+    distance, nearest = cKDTree(centers[0]).query(centers[1])
+    return np.asarray(nearest), float(np.percentile(distance, 90) / np.ptp(other.vertices, axis=0).max())

@@ -13,6 +13,8 @@ MESH_SUFFIXES = (".3mf", ".dae", ".glb", ".gltf", ".obj", ".off", ".ply", ".stl"
 """What a folder is searched for; `read_mesh` tries whatever trimesh knows."""
 
 _MIN_UNBACKED_VALUES = 1 << 20
+_HARMLESS_EXTENSIONS = re.compile(r"KHR_mesh_quantization|(KHR|EXT|MSFT)_(materials|texture|lights)_\w+")
+"""Of glTF that may be required without changing what trimesh reads; it would take zeros for compressed vertices."""
 
 
 def read_mesh(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -169,6 +171,9 @@ def _check_gltf(path: Path) -> None:
         (length,) = struct.unpack("<I", data[12:16])
         data = data[20 : 20 + length]
     document = json.loads(data)
+    for name in document.get("extensionsRequired", []):
+        if not _HARMLESS_EXTENSIONS.fullmatch(str(name)):
+            raise ValueError(f"it requires the extension {name}, which is not read here")
     for accessor in document.get("accessors", []):
         count = accessor.get("count", 0)
         if "bufferView" not in accessor and count > max(_MIN_UNBACKED_VALUES, path.stat().st_size):
