@@ -11,9 +11,10 @@ ALLOWED = {
     "core.tokens": {"meto"},
     "core.groups": {"core.tokens", "meto"},
     "core.model": {"core.groups", "core.tokens", "meto"},
-    "core.data": {"core.groups", "core.tokens", "meto"},
-    "core.inference": {"core.model", "core.data", "core.groups", "core.tokens"},
-    "core.evaluation": {"core.data", "core.inference"},
+    "core.geometry": {"core.tokens", "meto"},
+    "core.data": {"core.geometry", "core.groups", "core.tokens", "meto"},
+    "core.inference": {"core.model", "core.data", "core.geometry", "core.groups", "core.tokens"},
+    "core.evaluation": {"core.data", "core.geometry", "core.inference"},
     "core.training": {"core.model", "core.data", "core.groups", "core.tokens", "core.inference", "core.cli"},
     "core.config": {"core.groups", "core.tokens", "core.model", "core.data", "core.training", "core.inference"},
     "core.cli": set(),
@@ -21,7 +22,7 @@ ALLOWED = {
 TRACKERS = {"tensorboard", "wandb", "accelerate"}
 # Slow or optional packages: only inside the functions that need them.
 LAZY = {"transformers", "diffusers", "trimesh", "moderngl", "fast_simplification", "accelerate", "wandb", "tensorboard"}
-LAZY |= {"datasets", "pyarrow", "fsspec", "ray", "objaverse"}
+LAZY |= {"manifold3d", "pyinstantmeshes", "datasets", "pyarrow", "fsspec", "ray", "objaverse"}
 
 
 def modules() -> dict[str, Path]:

@@ -6,7 +6,7 @@ from core.data.finish import drop_degenerate, drop_duplicates, merge_vertices
 from core.data.mesh import Mesh
 from core.evaluation.distances import Figures
 from core.evaluation.edges import Edges, find_edges
-from core.evaluation.intersect import intersecting_faces
+from core.geometry.intersect import intersecting_faces
 
 DEFECTS = ("nonmanifold_edges", "boundary_edges", "degenerate_faces", "duplicate_faces", "intersecting_faces")
 
@@ -32,7 +32,7 @@ def topology(mesh: Mesh) -> Figures:
         "nonmanifold_edges": nonmanifold,
         "degenerate_faces": len(mesh.faces) - len(sound.faces),
         "duplicate_faces": len(sound.faces) - len(drop_duplicates(sound).faces),
-        "intersecting_faces": int(intersecting_faces(sound).sum()),
+        "intersecting_faces": int(intersecting_faces(*sound).sum()),
     }
 
 
