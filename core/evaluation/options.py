@@ -37,6 +37,11 @@ class EvaluateConfig:
     rotate_step: int = 30
     """Degrees by which the training meshes are turned about the y axis (and mirrored) in the search of the nearest; a
     divisor of 90, or 90."""
+    baselines: bool = False
+    """Measure two more ways from the same input to as many faces: quadric decimation of it, and Instant Meshes."""
+    inputs: str = ""
+    """For --baselines: the folder (or file) of what was put in, by the references' names, where that is not what the
+    records say, nor the references themselves: the dense or noisy meshes."""
     points: int = 10000
     """Points sampled on each surface, and on its sharp edges."""
     set_metrics: bool = False

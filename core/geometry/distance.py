@@ -4,7 +4,7 @@ import numpy as np
 
 
 def point_triangle_distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """(N,) distance of point n of (N, 3) from triangle n of (N, 3, 3): to its inside, else to the nearest of its sides."""
+    """(N,) distance of point n of (N, 3) from triangle n of (N, 3, 3)."""
     a, u, v = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     w = points - a
     uu, uv, vv = (np.einsum("ni,ni->n", x, y) for x, y in ((u, u), (u, v), (v, v)))

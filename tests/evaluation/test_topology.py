@@ -5,8 +5,8 @@ import pytest
 from known import cube, grid, join, square, triangles
 
 from core.data.mesh import Mesh
-from core.geometry.intersect import crossing, intersecting_faces, overlapping_boxes
 from core.evaluation.topology import topology
+from core.geometry.intersect import crossing, intersecting_faces, overlapping_boxes
 
 FLOOR = [[0, 0, 0], [4, 0, 0], [0, 0, 4]]
 

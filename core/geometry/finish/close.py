@@ -12,7 +12,7 @@ INSET = 0.001  # by how much borders are drawn in, so that walls of neighbours n
 
 
 def close_surface(mesh: WorkingMesh, demand: float) -> tuple[np.ndarray, np.ndarray]:
-    """Close every piece of a mesh: by patches that points support, though they cross others; else by giving it thickness.
+    """Close every piece of a mesh: by patches that points support, though they cross others, else by thickness.
 
     Args:
         mesh: changed by the patches; its faces are wound as their neighbours are.

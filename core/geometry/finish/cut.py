@@ -28,6 +28,9 @@ class Weights(NamedTuple):
     distance: float = 0.015
 
 
+WEIGHTS = Weights()
+
+
 class Energy:
     """How bad a mesh is: open edges, faces too many, crossings, and points that it leaves uncovered."""
 
@@ -58,7 +61,7 @@ class Energy:
         return int((~seen).sum())
 
 
-def cut_faces(mesh: WorkingMesh, demand: float, weights: Weights = Weights()) -> int:
+def cut_faces(mesh: WorkingMesh, demand: float, weights: Weights = WEIGHTS) -> int:
     """Cut faces that cross others or are too many at an edge, and those that stand in the way of a patch.
 
     Each cut, with what closes the hole that it leaves, is kept only if the mesh is better for it.

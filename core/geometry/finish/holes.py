@@ -34,7 +34,8 @@ def fill_holes(mesh: WorkingMesh, demand: float, around: np.ndarray | None = Non
     for _ in range(ROUNDS):
         rims = find_loops(mesh.open_edges()[0], mesh.vertices)
         rims = [rim for rim in rims if around is None or np.isin(rim, around).any()]
-        if not any([fill_rim(mesh, rim, demand) for rim in rims]):
+        filled = [fill_rim(mesh, rim, demand) for rim in rims]
+        if not any(filled):
             break
     return len(mesh.faces) - before
 

@@ -66,7 +66,7 @@ def _shortest_path(near: dict, start: int, end: int, longest: int) -> tuple[list
 
 
 def triangulate(count: int, cost: Cost, join: Callable[[tuple, tuple], float]) -> list[tuple[int, int, int]] | None:
-    """The cheapest triangulation of a ring of `count` vertices, in which 0, 1, 2 ... follow one another; None: none may be.
+    """The cheapest triangulation of a ring of `count` vertices, 0, 1, 2 ... in its order; None where none may be.
 
     By dynamic programming over the ring's parts up to LONGEST vertices (Barequet and Sharir 1995, with a term for the
     angle between neighbouring triangles as in Liepa 2003), ear by ear above.
@@ -123,14 +123,15 @@ def _unfold(best: dict, count: int) -> list[tuple[int, int, int]]:
 
 def _ears(count: int, cost: Cost, join: Callable) -> list[tuple[int, int, int]] | None:
     """The cheapest ear first, again and again."""
-    ring, triangles = list(range(count)), []
+    ring: list[int] = list(range(count))
+    triangles: list[tuple[int, int, int]] = []
     while len(ring) > 3:
         ears = np.array([sorted((ring[k - 1], ring[k], ring[(k + 1) % len(ring)])) for k in range(len(ring))])
         costs = cost(ears)
         k = int(costs.argmin())
         if not np.isfinite(costs[k]):
             return None
-        triangles.append(tuple(int(x) for x in ears[k]))
+        triangles.append((int(ears[k, 0]), int(ears[k, 1]), int(ears[k, 2])))
         del ring[k]
-    last = np.array([sorted(ring)])
-    return None if not np.isfinite(cost(last)[0]) else [*triangles, tuple(int(x) for x in last[0])]
+    i, j, k = sorted(ring)
+    return [*triangles, (i, j, k)] if np.isfinite(cost(np.array([[i, j, k]]))[0]) else None

@@ -124,7 +124,7 @@ def _weld(
     faces, ids = faces[whole], mesh.ids[whole]
     if not partners or edge_defects(faces)[0] >= mesh.defects()[0]:
         return False
-    options = []
+    options: list[tuple[float, int, np.ndarray]] = []
     for share in (0.5, 0.0, 1.0):
         vertices = mesh.vertices.copy()
         for a, b in partners:
