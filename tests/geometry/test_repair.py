@@ -5,8 +5,10 @@ import pytest
 
 from core.geometry.distance import point_triangle_distances
 from core.geometry.finish import RepairConfig, WorkingMesh, close_surface, is_closed_manifold, repair
+from core.geometry.finish.bridges import fill_bridges
 from core.geometry.finish.close import cut_apart
 from core.geometry.finish.cut import Weights, cut_faces
+from core.geometry.finish.ears import fill_ears
 from core.geometry.finish.holes import fill_holes
 from core.geometry.finish.loops import LONGEST, find_loops, triangulate
 from core.geometry.finish.snap import snap_vertices
@@ -123,6 +125,47 @@ def test_the_triangulation_is_the_cheapest():
 
     assert sorted(triangulate(4, cost, lambda *_: 0.0)) == [(0, 1, 3), (1, 2, 3)]
     assert triangulate(4, lambda t: np.full(len(t), np.inf), lambda *_: 0.0) is None
+
+
+def half_tubes() -> tuple[np.ndarray, np.ndarray]:
+    """A tube of 16 quads about z in two shells of 6 quads each, with two gaps of two quads between them."""
+    vertices, faces = tube(16)
+    quad = np.concatenate([np.arange(16), np.arange(16)])
+    return vertices, faces[~np.isin(quad % 8, [0, 1])]
+
+
+def tube_points(count: int = 3000) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    angle = rng.random(count) * 2 * np.pi
+    return np.stack([np.cos(angle), np.sin(angle), rng.random(count)], axis=1)
+
+
+def test_a_gap_between_shells_is_bridged_and_then_closed_by_ears():
+    vertices, faces = half_tubes()
+    mesh = WorkingMesh(vertices, faces, tube_points(), 0.1)
+    assert mesh.defects() == (2 * (2 * 6 + 2), 0)
+    assert fill_ears(mesh, 0.6) == 0  # there is no corner between the shells
+    assert fill_bridges(mesh, 0.6) > 0
+    assert not mesh.crossings
+    opened, _ = mesh.open_edges()
+    # What stays open is the two rims of the tube, above and below; no vertex is left out that a shell has.
+    assert len(find_loops(opened, mesh.vertices)) == 2
+    assert len(np.unique(mesh.vertices[opened.reshape(-1), 2])) == 2
+
+
+def test_ears_need_points():
+    # A notch in a fan: two faces of a square's four about its middle.
+    at = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0.5, 0.5, 0]])
+    three = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4]])
+    rng = np.random.default_rng(0)
+    points = np.column_stack([rng.random((2000, 2)), np.zeros(2000)])
+    for some, count in ((points, 1), (points[points[:, 0] > points[:, 1].clip(0.25)], 0)):
+        mesh = WorkingMesh(at, three, some)
+        assert fill_ears(mesh, 0.6) == count
+        assert len(mesh.open_edges()[0]) == (4 if count else 5)
+    filled = WorkingMesh(at, three, points)
+    fill_ears(filled, 0.6)
+    assert np.cross(*(at[filled.faces[-1][[1, 2]]] - at[filled.faces[-1][0]]))[2] > 0  # wound as its neighbours
 
 
 # ---- cut

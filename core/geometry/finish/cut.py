@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.geometry.distance import near_pairs
+from core.geometry.finish.ears import fill_ears
 from core.geometry.finish.holes import fill_holes, patch
 from core.geometry.finish.loops import find_loops
 from core.geometry.finish.working import WorkingMesh, crosses_any, sides_of
@@ -98,6 +99,7 @@ def _cut_wrong(mesh: WorkingMesh, demand: float, energy: Energy) -> None:
         if not mesh.try_change(mesh.vertices, mesh.faces[keep], mesh.ids[keep]):
             continue
         fill_holes(mesh, demand, corners)
+        fill_ears(mesh, demand)
         if energy() >= before:
             mesh.restore(state)
 
@@ -139,5 +141,6 @@ def _unblock(mesh: WorkingMesh, demand: float, energy: Energy) -> None:
         if not mesh.try_change(mesh.vertices, mesh.faces[~blocks], mesh.ids[~blocks], added):
             continue
         fill_holes(mesh, demand, around)
+        fill_ears(mesh, demand)
         if energy() >= before:
             mesh.restore(state)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from core.geometry.finish.bridges import fill_bridges
 from core.geometry.finish.cut import cut_faces
+from core.geometry.finish.ears import fill_ears
 from core.geometry.finish.holes import fill_holes
 from core.geometry.finish.snap import snap_vertices
 from core.geometry.finish.weld import weld_open_edges
@@ -19,7 +21,7 @@ class RepairConfig:
     """How far apart welded ends may be, as a share of the diagonal; and no farther than half the shorter edge."""
     fill: bool = True
     """Close holes for which input points speak."""
-    fill_support: float = 0.7
+    fill_support: float = 0.6
     """Share of a patch's area that must have input points near it, 0 to 1."""
     cut: bool = True
     """Cut faces that cross others or stand in the way of a patch, where the hole is closed better."""
@@ -55,11 +57,15 @@ def repair(mesh: WorkingMesh, config: RepairConfig, grid_step: float) -> dict[st
             take("weld", weld_open_edges(mesh, config.weld_distance))
         if config.fill:
             take("fill", fill_holes(mesh, config.fill_support))
+            take("fill", fill_ears(mesh, config.fill_support))
 
     weld_and_fill()
     if config.cut and seen:
         take("cut", cut_faces(mesh, config.fill_support))
         weld_and_fill()  # there is room now for what could not be before
+    if config.fill and seen:
+        take("fill", fill_bridges(mesh, config.fill_support))
+        weld_and_fill()
     if config.snap and seen and grid_step > 0:
         take("snap", snap_vertices(mesh, mesh.unit_length(grid_step)))
     return counts
