@@ -30,7 +30,10 @@ def near_pairs(points: np.ndarray, corners: np.ndarray, distance: float) -> tupl
     for start in range(0, len(corners), 512):  # for the memory
         some = corners[start : start + 512]
         low, high = some.min(axis=1) - distance, some.max(axis=1) + distance
-        n, f = np.nonzero(((points[:, None] >= low) & (points[:, None] <= high)).all(axis=2))
+        inside = np.ones((len(points), len(some)), bool)
+        for axis in range(3):
+            inside &= (points[:, None, axis] >= low[:, axis]) & (points[:, None, axis] <= high[:, axis])
+        n, f = np.nonzero(inside)
         close = point_triangle_distances(points[n], some[f]) <= distance
         found.append(np.stack([n[close], f[close] + start]))
     pairs = np.concatenate(found, axis=1) if found else np.zeros((2, 0), np.int64)

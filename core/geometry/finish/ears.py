@@ -7,7 +7,7 @@ from core.geometry.vectors import lengths, unique_rows
 
 FOLD = 0.5  # what a fold back costs, in lengths of the edge
 WORST_FOLD = -0.8  # cosine between the normals of neighbours below which a new face lies on the old one
-# ... and above which it goes on from one of them. What stands upright on both, as a ledge within a cup's rim would, is so
+# ... and above which it goes on from one of them. What stands upright on both, as a ledge in a cup's rim would, is so
 # near the rim's points that they speak for it whether or not there is surface.
 GOES_ON = 0.5
 MOST = 2000  # ears cut off one mesh, at most

@@ -38,6 +38,7 @@ class WorkingMesh:
         self.faces = np.asarray(faces, np.int64).copy()
         self.ids = np.arange(len(faces))
         self._next_id = len(faces)
+        self._defects: tuple[np.ndarray, tuple[int, int]] | None = None
         inside = None if points is None else (np.asarray(points, np.float64) - self._low) / self._unit
         self.support = PointSupport.of(inside, tolerance / self._unit)
         self.crossings = self._crossings_of(self.vertices, self.faces, self.ids, np.arange(len(faces)))
@@ -58,7 +59,9 @@ class WorkingMesh:
 
     def defects(self) -> tuple[int, int]:
         """How many edges have one face, and how many faces too many the others have."""
-        return edge_defects(self.faces)
+        if self._defects is None or self._defects[0] is not self.faces:  # faces are replaced, never written to
+            self._defects = self.faces, edge_defects(self.faces)
+        return self._defects[1]
 
     # ---- changes
 
@@ -140,9 +143,9 @@ def crossing_pairs(corners: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """(K, 2) rows of triangles (F, 3, 3) that cut through one another, the first of them among `rows`."""
     if len(rows) == 0:
         return np.zeros((0, 2), np.int64)
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    proper = has_area(corners)
+    low, high = boxes(corners)
     if len(rows) == len(corners):
+        proper = has_area(corners)
         a, b = overlapping_boxes(low, high).T
         a, b = a[proper[a] & proper[b]], b[proper[a] & proper[b]]
         hit = crossing(corners[a], corners[b])
@@ -152,14 +155,30 @@ def crossing_pairs(corners: np.ndarray, rows: np.ndarray) -> np.ndarray:
     found = []
     for start in range(0, len(rows), 256):  # for the memory
         some = rows[start : start + 256]
-        meet = ((low[some, None] <= high) & (low <= high[some, None])).all(axis=2)
-        a, b = np.nonzero(meet)
+        a, b = np.nonzero(boxes_meet(low[some], high[some], low, high))
         a = some[a]
-        once = (a != b) & (~chosen[b] | (a < b)) & proper[a] & proper[b]
+        once = (a != b) & (~chosen[b] | (a < b))
         a, b = a[once], b[once]
+        proper = has_area(corners[a]) & has_area(corners[b])
+        a, b = a[proper], b[proper]
         hit = crossing(corners[a], corners[b])
         found.append(np.stack([a[hit], b[hit]], axis=1))
     return np.concatenate(found)
+
+
+def boxes(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(F, 3) and (F, 3) the two ends of the bounding boxes of triangles (F, 3, 3)."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]  # numpy is slow along short axes
+    return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+
+
+def boxes_meet(low: np.ndarray, high: np.ndarray, others_low: np.ndarray, others_high: np.ndarray) -> np.ndarray:
+    """(N, M) whether boxes (N, 3) and (M, 3) overlap or touch."""
+    meet = np.ones((len(low), len(others_low)), bool)
+    for axis in range(3):
+        meet &= low[:, None, axis] <= others_high[:, axis]
+        meet &= others_low[:, axis] <= high[:, None, axis]
+    return meet
 
 
 def sides_of(faces: np.ndarray) -> np.ndarray:
@@ -168,8 +187,8 @@ def sides_of(faces: np.ndarray) -> np.ndarray:
 
 
 def _keys(sides: np.ndarray) -> np.ndarray:
-    low, high = sides.min(axis=1), sides.max(axis=1)
-    return low * (int(sides.max(initial=0)) + 1) + high
+    low, high = np.minimum(*sides.T), np.maximum(*sides.T)
+    return low * (int(high.max(initial=0)) + 1) + high
 
 
 def open_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -212,10 +231,9 @@ def crosses_any(corners: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(N,) whether triangles (N, 3, 3) cut through any of others (F, 3, 3)."""
     hit = np.zeros(len(corners), bool)
     others = others[has_area(others)]
-    low, high = others.min(axis=1), others.max(axis=1)
+    low, high = boxes(others)
     for start in range(0, len(corners), 256):  # for the memory
         some = corners[start : start + 256]
-        meet = ((some.min(axis=1)[:, None] <= high) & (low <= some.max(axis=1)[:, None])).all(axis=2)
-        a, b = np.nonzero(meet)
+        a, b = np.nonzero(boxes_meet(*boxes(some), low, high))
         hit[start + a[crossing(some[a], others[b])]] = True
     return hit
