@@ -88,7 +88,7 @@ def finish(mesh: Mesh, config: FinishConfig = FinishConfig()) -> Mesh:
 
 
 def finish_counting(
-    mesh: Mesh, config: FinishConfig, points: np.ndarray | None = None, grid_step: float = 0.0
+    mesh: Mesh, config: FinishConfig, points: np.ndarray | None = None, grid_step: float = 0.0, most_faces: int = 0
 ) -> Finished:
     """As `finish`, and how much each step did.
 
@@ -97,11 +97,12 @@ def finish_counting(
         config: which steps.
         points: (N, 3) that it was made from, in the same frame; the repair asks them where surface should be.
         grid_step: of the grid that its vertices were quantised to; 0: they were not.
+        most_faces: that the repair may bring it to; 0: no bound. `close` knows none.
     """
     removed: dict[str, int] = {}
     mesh = _take(mesh, config.steps_before(), removed)
     if len(mesh.faces):
-        working = WorkingMesh(*mesh, points, TOLERANCE)
+        working = WorkingMesh(*mesh, points, TOLERANCE, most_faces)
         removed |= repair(working, config.repair, grid_step)
         mesh = Mesh(*working.result())
     mesh = _take(mesh, config.steps_after(), removed)

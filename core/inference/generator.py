@@ -234,7 +234,7 @@ class MeshGenerator:
 
     def _result(self, made: Generated, config: InferConfig, points: np.ndarray | None, seconds: float) -> Result:
         raw, step = Mesh(*self.tokenizer.decode(made.ids)), 2 / self.tokenizer.config.discrete_bins
-        mesh, removed, holes, closed = finish_counting(raw, config.finish, points, step)
+        mesh, removed, holes, closed = finish_counting(raw, config.finish, points, step, config.max_faces)
         return Result(mesh, made.ids, made.ending, removed, holes, seconds, closed)
 
 

@@ -77,6 +77,13 @@ def test_a_hole_is_filled_where_points_are_and_stays_where_none_are():
         assert mesh.defects() == ((0, 0) if faces == 12 else (4, 0))
 
 
+def test_no_more_faces_than_may_be():
+    for most, faces in ((11, 10), (12, 12), (5, 10)):
+        mesh = WorkingMesh(CORNERS, OPEN_BOX, cube_points(), most_faces=most)
+        repair(mesh, RepairConfig(), 0.0)
+        assert len(mesh.faces) == (faces if most != 11 else 11)
+
+
 def test_without_points_short_rims_alone_are_filled():
     mesh = WorkingMesh(CORNERS, OPEN_BOX)
     assert fill_holes(mesh, 0.7) == 0

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from core.data.finish import FinishConfig
+from core.geometry.finish import RepairConfig
 from core.inference.generator import Job
 from core.inference.options import InferConfig
 from core.inference.prefix import Prefix
@@ -24,6 +25,12 @@ def jobs(number: int, **options) -> list[Job]:
 
 def by_key(results) -> dict:
     return {job.key: result for job, result in results}
+
+
+# Neither without faces that were decoded, nor with others.
+AS_DECODED = FinishConfig(
+    drop_degenerate=False, drop_duplicates=False, repair=RepairConfig(weld=False, fill=False, cut=False, snap=False)
+)
 
 
 def test_a_stream_equals_single_runs_and_takes_no_more_than_it_has_room_for(generator):
@@ -105,7 +112,7 @@ def test_stopping_leaves_whole_faces_that_a_prefix_goes_on_from(generator):
 
 def test_a_face_budget_closes_the_mesh(generator):
     for most in (1, 5):
-        config = replace(CONFIG, max_faces=most, finish=FinishConfig(drop_degenerate=False, drop_duplicates=False))
+        config = replace(CONFIG, max_faces=most, finish=AS_DECODED)
         closed = 0
         for _, result in generator.stream(jobs(6), config):
             faces = len(generator.tokenizer.decode(result.ids)[1])

@@ -20,6 +20,7 @@ class WorkingMesh:
         faces: (F, 3).
         points: (N, 3) that the surface should follow, or None.
         tolerance: by how much the surface may miss the points, in the unit of the vertices.
+        most_faces: that it may come to have, unless it has more; 0: no bound.
 
     Attributes:
         ids: (F,) a number for each face that stays its own however often its corners move.
@@ -27,7 +28,12 @@ class WorkingMesh:
     """
 
     def __init__(
-        self, vertices: np.ndarray, faces: np.ndarray, points: np.ndarray | None = None, tolerance: float = 0.0
+        self,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        points: np.ndarray | None = None,
+        tolerance: float = 0.0,
+        most_faces: int = 0,
     ):
         vertices = np.asarray(vertices, np.float64)
         used = vertices[np.unique(faces)] if len(faces) else np.zeros((1, 3))
@@ -37,7 +43,7 @@ class WorkingMesh:
         self.vertices = (vertices - self._low) / self._unit
         self.faces = np.asarray(faces, np.int64).copy()
         self.ids = np.arange(len(faces))
-        self._next_id = len(faces)
+        self._next_id, self.most_faces = len(faces), most_faces
         self._defects: tuple[np.ndarray, tuple[int, int]] | None = None
         inside = None if points is None else (np.asarray(points, np.float64) - self._low) / self._unit
         self.support = PointSupport.of(inside, tolerance / self._unit)
@@ -88,6 +94,8 @@ class WorkingMesh:
         added = np.zeros((0, 3), np.int64) if added is None else np.asarray(added, np.int64).reshape(-1, 3)
         fresh = np.arange(self._next_id, self._next_id + len(added))
         all_faces, all_ids = np.concatenate([faces, added]), np.concatenate([ids, fresh])
+        if self.most_faces and len(all_faces) > max(self.most_faces, len(self.faces)):
+            return False
         if edge_defects(all_faces)[1] > self.defects()[1] or has_duplicates(all_faces, self.faces):
             return False
         rows = np.concatenate(
