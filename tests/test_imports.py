@@ -28,7 +28,8 @@ ALLOWED = {
 TRACKERS = {"tensorboard", "wandb", "accelerate"}
 # Slow or optional packages: only inside the functions that need them.
 LAZY = {"transformers", "diffusers", "trimesh", "moderngl", "fast_simplification", "accelerate", "wandb", "tensorboard"}
-LAZY |= {"DracoPy", "meshopt", "pi_heif", "datasets", "pyarrow", "fsspec", "ray", "objaverse"}
+LAZY |= {"DracoPy", "meshopt", "pi_heif", "manifold3d", "pyinstantmeshes"}
+LAZY |= {"datasets", "pyarrow", "fsspec", "ray", "objaverse"}
 
 
 def modules() -> dict[str, Path]:

@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState, GradientState
 
 from core.config import ARAE_NANO, ARAE_NANO_FACE, with_overrides
 from core.data.dataset import MeshDataset
-from core.data.finish import finish
+from core.data.finish import finish_counting
 from core.data.shapes import make_shape
 from core.data.sources import PackedMeshes
 from core.inference.generator import MeshGenerator
@@ -86,7 +86,8 @@ def test_four_meshes_are_memorised_and_generated_exactly(preset, tmp_path: Path,
     for sample, result in zip(samples, results, strict=True):
         assert result.finished, sample.name
         assert result.ids.tolist() == sample.ids.tolist(), sample.name
-        vertices, faces = finish(type(result.mesh)(*task.tokenizer.decode(sample.ids)))
+        decoded, step = type(result.mesh)(*task.tokenizer.decode(sample.ids)), 2 / config.tokenizer.discrete_bins
+        vertices, faces = finish_counting(decoded, config.test.finish, sample.points, step).mesh
         np.testing.assert_array_equal(result.mesh.vertices, vertices)
         np.testing.assert_array_equal(result.mesh.faces, faces)
     assert time.process_time() - begun < 180

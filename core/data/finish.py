@@ -1,16 +1,21 @@
 """Finishing (post-processing) of generated meshes: each step a function of its own, with a flag and a count."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
 
 from core.data.mesh import Mesh, cross, lengths, unique_rows
 from core.data.orient import orient
+from core.geometry.finish import RepairConfig, WorkingMesh, close_surface, is_closed_manifold, repair
+from core.geometry.finish.repair import TOLERANCE
 
-VERTEX_STEPS = ("merge_vertices", "drop_unused_vertices")  # what these remove is vertices
+VERTEX_STEPS = ("merge_vertices", "weld", "snap", "drop_unused_vertices")  # what these count is vertices
+
+Step = Callable[[Mesh], Mesh]
 
 
 @dataclass(frozen=True)
@@ -21,45 +26,60 @@ class FinishConfig:
     """Drop faces without area."""
     drop_duplicates: bool = True
     """Drop faces that repeat the three vertices of another one."""
+    repair: RepairConfig = field(default_factory=RepairConfig)
     min_component_faces: int = 0
     """Drop connected pieces of fewer faces (the largest piece stays); 0: none."""
     drop_unused_vertices: bool = True
     """Drop vertices that no face uses."""
     orient: bool = True
     """Turn faces to agree with their neighbours, and each piece outward."""
+    close: bool = False
+    """Make a closed manifold whatever it takes: pieces that stay open get thickness; manifold3d checks the result."""
     report_holes: bool = False
     """Count the rims of each result (0: it is closed)."""
 
     def __post_init__(self):
         if self.min_component_faces < 0:
             raise ValueError(f"--min_component_faces {self.min_component_faces}: a number of faces, or 0 for none")
+        if self.close and find_spec("manifold3d") is None:
+            raise ValueError("--close needs the package manifold3d (pip install manifold3d)")
 
-    def steps(self) -> dict[str, Callable[[Mesh], Mesh]]:
-        """The steps to take, by name and in order."""
-        drop_small = partial(drop_small_components, min_faces=self.min_component_faces)
-        steps: tuple[tuple[bool, str, Callable[[Mesh], Mesh]], ...] = (
+    def steps_before(self) -> dict[str, Step]:
+        """The steps before the repair, by name and in order."""
+        return _wanted(
             (self.merge_vertices, "merge_vertices", merge_vertices),
             (self.drop_degenerate, "drop_degenerate", drop_degenerate),
             (self.drop_duplicates, "drop_duplicates", drop_duplicates),
+        )
+
+    def steps_after(self) -> dict[str, Step]:
+        """The steps after it."""
+        drop_small = partial(drop_small_components, min_faces=self.min_component_faces)
+        return _wanted(
             (self.min_component_faces > 1, "drop_small_components", drop_small),
             (self.drop_unused_vertices, "drop_unused_vertices", drop_unused_vertices),
             (self.orient, "orient", orient),
         )
-        return {name: step for wanted, name, step in steps if wanted}
+
+
+def _wanted(*steps: tuple[bool, str, Step]) -> dict[str, Step]:
+    return {name: step for wanted, name, step in steps if wanted}
 
 
 class Finished(NamedTuple):
     """A finished mesh, and what was done to it.
 
     Attributes:
-        removed: for each step taken what it removed: vertices where its name says so, else faces; for `orient` the
-            faces that it turned over.
+        removed: for each step taken what it removed: vertices where its name says so, else faces. For `weld` vertices
+            that went into others, for `fill` faces added, for `snap` vertices moved, for `orient` faces turned over.
         holes: rims left open, see `count_holes`; None where they were not counted.
+        closed: whether manifold3d takes it for a closed manifold; None where that was not asked for.
     """
 
     mesh: Mesh
     removed: dict[str, int]
     holes: int | None
+    closed: bool | None = None
 
 
 def finish(mesh: Mesh, config: FinishConfig = FinishConfig()) -> Mesh:
@@ -67,10 +87,33 @@ def finish(mesh: Mesh, config: FinishConfig = FinishConfig()) -> Mesh:
     return finish_counting(mesh, config).mesh
 
 
-def finish_counting(mesh: Mesh, config: FinishConfig) -> Finished:
-    """As `finish`, and how much each step removed."""
-    removed = {}
-    for name, step in config.steps().items():
+def finish_counting(
+    mesh: Mesh, config: FinishConfig, points: np.ndarray | None = None, grid_step: float = 0.0, most_faces: int = 0
+) -> Finished:
+    """As `finish`, and how much each step did.
+
+    Args:
+        mesh: in the model's frame.
+        config: which steps.
+        points: (N, 3) that it was made from, in the same frame; the repair asks them where surface should be.
+        grid_step: of the grid that its vertices were quantised to; 0: they were not.
+        most_faces: that the repair may bring it to; 0: no bound. `close` knows none.
+    """
+    removed: dict[str, int] = {}
+    mesh = _take(mesh, config.steps_before(), removed)
+    if len(mesh.faces):
+        working = WorkingMesh(*mesh, points, TOLERANCE, most_faces)
+        removed |= repair(working, config.repair, grid_step)
+        mesh = Mesh(*working.result())
+    mesh = _take(mesh, config.steps_after(), removed)
+    closed = None
+    if config.close:
+        mesh, closed = _close(mesh, config, points)
+    return Finished(mesh, removed, count_holes(mesh) if config.report_holes or closed is False else None, closed)
+
+
+def _take(mesh: Mesh, steps: dict[str, Step], removed: dict[str, int]) -> Mesh:
+    for name, step in steps.items():
         before, mesh = mesh, step(mesh)
         if name == "orient":
             removed[name] = int((before.faces != mesh.faces).any(axis=1).sum())
@@ -78,7 +121,16 @@ def finish_counting(mesh: Mesh, config: FinishConfig) -> Finished:
             removed[name] = len(before.vertices) - len(mesh.vertices)
         else:
             removed[name] = len(before.faces) - len(mesh.faces)
-    return Finished(mesh, removed, count_holes(mesh) if config.report_holes else None)
+    return mesh
+
+
+def _close(mesh: Mesh, config: FinishConfig, points: np.ndarray | None) -> tuple[Mesh, bool]:
+    """The mesh closed, unless it is, and whether that holds."""
+    if len(mesh.faces) == 0:
+        return mesh, False
+    if not is_closed_manifold(*mesh):
+        mesh = Mesh(*close_surface(WorkingMesh(*mesh, points, TOLERANCE), config.repair.fill_support))
+    return mesh, is_closed_manifold(*mesh)
 
 
 def merge_vertices(mesh: Mesh) -> Mesh:

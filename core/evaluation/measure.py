@@ -9,6 +9,7 @@ import numpy as np
 
 from core.data.augment import decimate
 from core.data.mesh import Mesh, clean, load
+from core.evaluation.baselines import find_input, make_baselines
 from core.evaluation.distances import WORST, Figures, chamfer, compare
 from core.evaluation.nearest import NearestMeshes, Neighbour
 from core.evaluation.pairs import Sample
@@ -38,6 +39,7 @@ class Measured:
     unreadable: a file that is there and no mesh
     apart: how far its bounding box lies from the reference's, as a share of the diagonal (centre, or longest side)
     decimated: figures of the reference decimated to as many faces
+    baselines: figures of what other ways make of the same input, by their names
     """
 
     sample: Sample
@@ -47,6 +49,7 @@ class Measured:
     unreadable: bool = False
     apart: float = 0.0
     decimated: Figures | None = None
+    baselines: dict[str, Figures] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool | None:
@@ -87,7 +90,12 @@ def read_reference(path: Path, name: str) -> Reference:
 
 
 def measure(
-    reference: Reference, samples: Sequence[Sample], points: int, align: str, nearest: NearestMeshes | None
+    reference: Reference,
+    samples: Sequence[Sample],
+    points: int,
+    align: str,
+    nearest: NearestMeshes | None,
+    inputs: str | None = None,
 ) -> Case:
     """Every figure about one reference.
 
@@ -97,8 +105,9 @@ def measure(
         points: sampled on each surface.
         align: "box" fits each mesh into the reference's bounding box first.
         nearest: the training meshes, or None.
+        inputs: where the inputs lie ("": as the records say), for the baselines; None: without those.
 
-    Raises ValueError for a reference without area.
+    Raises ValueError for a reference without area, and for an input that is not there.
     """
     mesh = reference.frame.apply(reference.mesh)
     surface = Surface(mesh, points, content_seed(mesh))
@@ -107,6 +116,8 @@ def measure(
     surfaces: dict[int, list[Surface]] = {}
     for sample in samples:
         measured, made = _measure_sample(reference, mesh, surface, sample, align)
+        if inputs is not None and measured.mesh is not None:
+            measured.baselines = _baselines(reference, mesh, surface, measured, inputs)
         case.samples.append(measured)
         if made is not None:
             surfaces.setdefault(sample.num_faces, []).append(made)
@@ -176,7 +187,29 @@ def _apart(mesh: Mesh, reference: Reference) -> float:
 def _decimated(mesh: Mesh, faces: int, surface: Surface) -> Figures:
     """Figures of a mesh decimated by quadric edge collapse to `faces` faces; of more than it has, the mesh itself."""
     simpler = decimate(mesh, faces) if faces < len(mesh.faces) else mesh
-    return describe(simpler, Surface(simpler, surface.count, content_seed(simpler, "again")), mesh, surface)
+    return describe(simpler, _again(simpler, surface), mesh, surface)
+
+
+def _baselines(
+    reference: Reference, true: Mesh, surface: Surface, measured: Measured, inputs: str
+) -> dict[str, Figures]:
+    """Figures of what the baselines make of a sample's input with as many faces as the sample has."""
+    assert measured.mesh is not None
+    path = find_input(inputs, measured.sample.input, reference.name, reference.path)
+    found = {}
+    for name, made in make_baselines(path, len(measured.mesh.faces)).items():
+        if made is not None:
+            framed = reference.frame.apply(made)
+            try:
+                found[name] = describe(framed, _again(framed, surface), true, surface)
+            except ValueError:  # no area
+                continue
+    return found
+
+
+def _again(mesh: Mesh, like: Surface) -> Surface:
+    """Points of a mesh that may be the reference itself: others than the reference's own."""
+    return Surface(mesh, like.count, content_seed(mesh, "again"))
 
 
 def _diversity(surfaces: Sequence[Surface]) -> float:

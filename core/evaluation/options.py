@@ -39,6 +39,11 @@ class EvaluateConfig:
     rotate_step: int = 30
     """Step in degrees of the rotations about the y axis in which the nearest training mesh is searched, also mirrored;
     90 or a divisor of it."""
+    baselines: bool = False
+    """Measure two more ways from the same input to as many faces: quadric decimation of it, and Instant Meshes."""
+    inputs: str = ""
+    """For --baselines: the folder (or file) of the inputs, by the references' names, where they are neither what the
+    records say nor the references themselves: the dense or noisy meshes."""
     points: int = 10000
     """Points sampled on each surface, and on its sharp edges."""
     set_metrics: bool = False

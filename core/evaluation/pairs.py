@@ -19,7 +19,7 @@ class Sample(NamedTuple):
     """One attempt to make a mesh of an input.
 
     path: of the mesh, None where there is none    finished: whether its tokens ended by themselves, None: nobody says
-    failure: why there is no mesh, else ""
+    failure: why there is no mesh, else ""    seconds: that it took, None: nobody says    input: what it was made of
     """
 
     name: str
@@ -28,6 +28,8 @@ class Sample(NamedTuple):
     path: Path | None = None
     finished: bool | None = None
     failure: str = ""
+    seconds: float | None = None
+    input: Path | None = None
 
 
 @dataclass
@@ -100,7 +102,16 @@ def _sample_of_record(folder: Path, name: str, repeat: int, count: int, record: 
         return Sample(name, repeat, count, None, False, "interrupted before its end")
     if record.get("error") or not record.get("mesh"):
         return Sample(name, repeat, count, None, False, str(record.get("error") or "no mesh"))
-    return Sample(name, repeat, count, folder / record["mesh"], finished)
+    seconds, source = record.get("seconds"), record.get("input")
+    return Sample(
+        name,
+        repeat,
+        count,
+        folder / record["mesh"],
+        finished,
+        seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None,
+        input=Path(source) if source else None,
+    )
 
 
 def _count(value: Any) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from core.data.mesh import MESH_SUFFIXES, POINT_SUFFIXES, Mesh, list_inputs, load, save_bytes
+from core.evaluation.baselines import check_installed
 from core.evaluation.measure import Case, NoSurfaceError, Reference, count_failures, measure, read_reference
 from core.evaluation.nearest import NearestMeshes
 from core.evaluation.options import EvaluateConfig
@@ -136,7 +137,8 @@ class Evaluation:
         for reference in track(references, description="measuring", transient=True):
             samples = self._samples(results, reference)
             try:
-                case = measure(reference, samples, config.points, config.align, nearest)
+                inputs = config.inputs if config.baselines else None
+                case = measure(reference, samples, config.points, config.align, nearest, inputs)
             except (ValueError, MemoryError) as error:
                 self.bad.append((reference.path.name, str(error) or type(error).__name__))
                 continue
@@ -225,8 +227,10 @@ class Evaluation:
 def prepare_outputs(config: EvaluateConfig) -> None:
     """Make the folders of what is to be written, before minutes are spent on it.
 
-    Raises ValueError for a suffix that cannot be written.
+    Raises ValueError for a suffix that cannot be written, and for a baseline that is not installed.
     """
+    if config.baselines:
+        check_installed()
     for path in filter(None, (config.json, config.report, config.picture)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     if config.picture and Path(config.picture).suffix.lower() not in PICTURES:

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from core.data.mesh import Mesh
+from core.evaluation.baselines import BASELINES
 from core.evaluation.distances import WORST, Figures
 from core.evaluation.measure import Case, Measured
 from core.evaluation.pairs import UNKNOWN_COUNT
+from core.evaluation.quality import LAYOUT
 from core.evaluation.statistics import Estimate, Kind, estimate
 from core.evaluation.topology import DEFECTS, topology
 
@@ -25,6 +27,7 @@ COLUMNS = {
     "decimated": "decimated reference",
     "nearest": "nearest training mesh",
     "reference": "reference, sampled again",
+    **BASELINES,
 }
 FACE_BOUNDS = (50, 100, 200, 400, 800, 1000, 2000, 4000, 8000)
 MOST_COUNTS = 6  # more different counts asked for go into the buckets of FACE_BOUNDS
@@ -48,6 +51,10 @@ def summarise(cases: Sequence[Case], recorded: bool, seed: int) -> dict[str, Any
     made = [(k, measured) for k, case in enumerate(cases) for measured in case.samples]
     columns = _columns(cases)
     metrics = {name: _column(entries, seed) for name, entries in columns.items() if entries}
+    closed = {k for k, case in enumerate(cases) if case.again["watertight"]}
+    for name, column in metrics.items():
+        column["closed_where_reference_is"] = _closed(columns[name], closed, seed)
+    metrics["generated"] |= _effort(made, seed)
     return {
         **_headline(cases, made, metrics, seed),
         "references": len(cases),
@@ -125,6 +132,8 @@ def _columns(cases: Sequence[Case]) -> dict[str, list[Entry]]:
         columns["reference"].append(Entry(k, case.again))
         columns["nearest"] += [Entry(k, case.nearest.figures)] if case.nearest else []
         columns["generated"] += [Entry(k, measured.figures) for measured in case.samples]
+        for name in BASELINES:
+            columns[name] += [Entry(k, m.baselines[name]) for m in case.samples if name in m.baselines]
         columns["decimated"] += [Entry(k, measured.decimated) for measured in case.samples if measured.decimated]
     return columns
 
@@ -142,12 +151,32 @@ def _column(entries: Sequence[Entry], seed: int) -> dict[str, Any]:
     column["faces_median"] = of("faces", "median")
     column["components_median"] = of("components", "median")
     column["watertight"] = of("watertight", "mean")
+    for name in (*LAYOUT, "nonmanifold_edges"):
+        column[f"{name}_mean"] = of(name, "mean")
     for name in DEFECTS:
         column[f"with_{name}"] = of(name, "mean", lambda count: float(count > 0))
     column["intersecting_share"] = _write(
         estimate(*_shares(entries, "intersecting_faces"), seed=seed)  # of the faces, where the other is of the meshes
     )
     return column
+
+
+def _closed(entries: Sequence[Entry], closed: set[int], seed: int) -> dict[str, Any] | None:
+    """Share that is watertight of the meshes whose reference is; where nothing was generated, none is."""
+    asked = [entry for entry in entries if entry.group in closed]
+    values = [float(entry.figures.get("watertight") or 0.0) for entry in asked]
+    return _write(estimate(values, "mean", [entry.group for entry in asked], seed))
+
+
+def _effort(made: Sequence[tuple[int, Measured]], seed: int) -> dict[str, Any]:
+    """How many of the samples gave a mesh, and how long one took, where records tell that."""
+    there = [float(measured.mesh is not None) for _, measured in made]
+    timed = [(k, measured.sample.seconds) for k, measured in made if measured.sample.seconds is not None]
+    seconds = [value for _, value in timed if value is not None]
+    return {
+        "success": _write(estimate(there, "mean", [k for k, _ in made], seed)),
+        "seconds_median": _write(estimate(seconds, "median", [k for k, _ in timed], seed)),
+    }
 
 
 def _shares(entries: Sequence[Entry], name: str) -> tuple[list[float], Kind, list[int]]:

@@ -23,11 +23,22 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
+def seconds(value: float) -> str:
+    return f"{value:.1f}"
+
+
 def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-SHORT = {"generated": "generated", "decimated": "decimated", "nearest": "nearest", "reference": "reference"}
+SHORT = {
+    "generated": "generated",
+    "decimated": "decimated",
+    "nearest": "nearest",
+    "reference": "reference",
+    "decimated_input": "dec. input",
+    "instant_meshes": "Inst. Meshes",
+}
 BUCKET_TITLES = ("samples", "finished", "Chamfer", "faces", "true", "error", "vs asked")
 
 # label, where it stands in a column of the summary, how it is written
@@ -42,9 +53,18 @@ LINES: list[tuple[str, tuple[str, ...], Format]] = [
     ("|normal consistency|", ("normal_consistency_abs", "mean"), ratio),
     ("faces, median", ("faces_median",), number),
     ("face-count error", ("face_count_error", "median"), percent),
+    ("gave a mesh", ("success",), percent),
+    ("seconds, median", ("seconds_median",), seconds),
     ("watertight", ("watertight",), percent),
-    ("non-manifold edges", ("with_nonmanifold_edges",), percent),
-    ("boundary edges", ("with_boundary_edges",), percent),
+    ("where reference is", ("closed_where_reference_is",), percent),
+    ("boundary edge ratio", ("boundary_edge_ratio_mean",), ratio),
+    ("topology score", ("topology_score_mean",), ratio),
+    ("faces in quads", ("quad_ratio_mean",), percent),
+    ("valence", ("valence_mean",), ratio),
+    ("aspect", ("aspect_mean",), ratio),
+    ("non-manifold a mesh", ("nonmanifold_edges_mean",), ratio),
+    ("with non-manifold", ("with_nonmanifold_edges",), percent),
+    ("with boundary edges", ("with_boundary_edges",), percent),
     ("degenerate faces", ("with_degenerate_faces",), percent),
     ("duplicate faces", ("with_duplicate_faces",), percent),
     ("intersecting faces", ("with_intersecting_faces",), percent),
@@ -61,7 +81,7 @@ def cells(summary: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         for column in summary["metrics"].values():
             cell: Cell = column
             for name in place:
-                cell = cell and cell[name]
+                cell = cell and cell.get(name)
             low_high = "" if cell is None else "–".join(write(end) for end in cell["interval"])
             row.append(("" if cell is None else write(cell["value"]), low_high))
         if any(value for value, _ in row):
@@ -91,13 +111,14 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     console.print(f"{counts}; lengths are shares of the diagonal", highlight=False)
     table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("", no_wrap=True)
+    narrow = len(summary["metrics"]) > 4  # more columns leave no room for the interval
     for name in summary["metrics"]:
         table.add_column(SHORT[name], justify="right")
-        if name == "generated":
+        if name == "generated" and not narrow:
             table.add_column("95 % interval", justify="right", style="dim", no_wrap=True)
     for label, row in cells(summary):
         (first, ends), *others = row
-        table.add_row(label, first, ends, *(value for value, _ in others))
+        table.add_row(label, first, *([] if narrow else [ends]), *(value for value, _ in others))
     console.print(table)
     for key, what in (("by_faces_asked_for", "asked for"), ("by_reference_faces", "true faces")):
         if len(summary[key]) > 1:

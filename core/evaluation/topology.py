@@ -6,7 +6,8 @@ from core.data.finish import drop_degenerate, drop_duplicates, merge_vertices
 from core.data.mesh import Mesh
 from core.evaluation.distances import Figures
 from core.evaluation.edges import Edges, find_edges
-from core.evaluation.intersect import intersecting_faces
+from core.evaluation.quality import layout
+from core.geometry.intersect import intersecting_faces
 
 DEFECTS = ("nonmanifold_edges", "boundary_edges", "degenerate_faces", "duplicate_faces", "intersecting_faces")
 
@@ -17,7 +18,8 @@ def topology(mesh: Mesh) -> Figures:
     faces, vertices, components (faces joined by edges)    watertight: 1 where exactly two faces meet at every edge
     boundary_edges: of one face    nonmanifold_edges: of three or more
     degenerate_faces: of no area    duplicate_faces: repetitions of a face's three vertices
-    intersecting_faces: that cut through another    (edges and components leave out faces that repeat a vertex)
+    intersecting_faces: that cut through another    and what `core.evaluation.quality.layout` says
+    (edges and components leave out faces that repeat a vertex)
     """
     mesh = merge_vertices(mesh)
     sound = drop_degenerate(mesh)
@@ -32,7 +34,8 @@ def topology(mesh: Mesh) -> Figures:
         "nonmanifold_edges": nonmanifold,
         "degenerate_faces": len(mesh.faces) - len(sound.faces),
         "duplicate_faces": len(sound.faces) - len(drop_duplicates(sound).faces),
-        "intersecting_faces": int(intersecting_faces(sound).sum()),
+        "intersecting_faces": int(intersecting_faces(*sound).sum()),
+        **layout(mesh),
     }
 
 

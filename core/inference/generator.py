@@ -53,9 +53,10 @@ class Result(NamedTuple):
         ids: (T,) its ids, prefix included.
         ending: by itself (eos), at a budget (faces, tokens), from outside (stopped), or because the model's numbers
             were none (invalid): then it is no result.
-        removed: what each step of finishing removed, see `core.data.finish.Finished`.
+        removed: what each step of finishing removed or changed, see `core.data.finish.Finished`.
         holes: rims left open, where the config asks for the count.
         seconds: from its begin to its end, beside the others of the batch.
+        closed: whether it is proved to be a closed manifold, where the config asks for one.
     """
 
     mesh: Mesh
@@ -64,6 +65,7 @@ class Result(NamedTuple):
     removed: dict[str, int]
     holes: int | None
     seconds: float
+    closed: bool | None = None
 
     @property
     def finished(self) -> bool:
@@ -131,7 +133,7 @@ class MeshGenerator:
                 job, begun = request.key
                 if watch is not None:
                     watch.close(request)
-                yield job, self._result(made, config, time.monotonic() - begun)
+                yield job, self._result(made, config, request.points, time.monotonic() - begun)
         finally:
             # Frees its slots, if the stream was left before its end.
             running.close()  # type: ignore[attr-defined]
@@ -236,9 +238,10 @@ class MeshGenerator:
     def _condition(self, encoded: Tensor | None, num_faces: int) -> Tensor:
         return self.model.condition(encoded, torch.tensor([num_faces], device=self.device))[0]
 
-    def _result(self, made: Generated, config: InferConfig, seconds: float) -> Result:
-        mesh, removed, holes = finish_counting(Mesh(*self.tokenizer.decode(made.ids)), config.finish)
-        return Result(mesh, made.ids, made.finish_reason, removed, holes, seconds)
+    def _result(self, made: Generated, config: InferConfig, points: np.ndarray | None, seconds: float) -> Result:
+        raw, step = Mesh(*self.tokenizer.decode(made.ids)), 2 / self.tokenizer.config.discrete_bins
+        mesh, removed, holes, closed = finish_counting(raw, config.finish, points, step, config.max_faces)
+        return Result(mesh, made.ids, made.finish_reason, removed, holes, seconds, closed)
 
 
 class _Watch:

@@ -128,6 +128,7 @@ class Output:
             seconds=round(result.seconds + self._spent.pop(_key(task), 0.0), 3),
             removed=result.removed,
             holes=result.holes,
+            closed=result.closed,
             distance=distance if distance is None or isfinite(distance) else None,
         )
         self.ledger.add(record)

@@ -55,8 +55,11 @@ class Record:
     seconds: float = 0.0
     """From the mesh's begin to its end, beside the others of the batch; of all runs that worked on it."""
     removed: dict[str, int] | None = None
-    """By each step of finishing: vertices, faces, or (orient) faces turned."""
+    """By each step of finishing: vertices, faces, or (orient) faces turned; fill: faces added; snap: vertices moved."""
     holes: int | None = None
+    """Rims left open (--report_holes, or where --close did not succeed)."""
+    closed: bool | None = None
+    """Whether manifold3d takes it for a closed manifold (--close)."""
     distance: float | None = None
     """Two-sided Chamfer distance to the input points in the model's frame (--keep best)."""
     error: str | None = None

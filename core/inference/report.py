@@ -13,6 +13,12 @@ from core.inference.records import Key, Record
 from core.inference.run import Run
 from core.inference.sheet import write_sheet
 
+DONE = {
+    "weld": "joined {} vertices to others",
+    "fill": "added {} faces",
+    "snap": "moved {} vertices",
+    "orient": "turned {} faces",
+}
 NEARLY = 0.95  # how far an unfinished mesh counts as made at most
 
 
@@ -118,8 +124,8 @@ def summary(run: Run, faces: int, seconds: float) -> list[str]:
 
 
 def _of_step(name: str, count: int) -> str:
-    if name == "orient":
-        return f"{name} turned {count:,} faces"
+    if name in DONE:
+        return f"{name} {DONE[name].format(f'{count:,}')}"
     return f"{name} removed {count:,} {'vertices' if name in VERTEX_STEPS else 'faces'}"
 
 

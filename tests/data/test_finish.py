@@ -12,8 +12,9 @@ from core.data.finish import (
     finish,
     finish_counting,
 )
-from core.data.mesh import Mesh
+from core.data.mesh import Mesh, sample_surface
 from core.data.orient import flip_faces, orient
+from core.geometry.finish import RepairConfig
 
 EMPTY = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
 
@@ -56,9 +57,9 @@ def test_finish_drops_duplicate_and_degenerate_faces_only(box):
     extra = np.array([[0, 1, 1], [0, 0, 0], box.faces[3][[1, 2, 0]], box.faces[5][::-1]], np.int32)
     vertices = np.concatenate([box.vertices, [[9, 9, 9]]]).astype(np.float32)  # used by no face
     dirty = Mesh(vertices, np.concatenate([box.faces, extra]))
-    dirty, removed, holes = finish_counting(dirty, FinishConfig(report_holes=True))
+    dirty, removed, holes, closed = finish_counting(dirty, FinishConfig(report_holes=True))
     expected = {"merge_vertices": 0, "drop_degenerate": 2, "drop_duplicates": 2, "drop_unused_vertices": 1, "orient": 0}
-    assert (removed, holes) == (expected, 0)
+    assert (removed, holes, closed) == (expected | {"weld": 0, "fill": 0}, 0, None)
     assert len(dirty.vertices) == 8
     np.testing.assert_array_equal(dirty.vertices[dirty.faces], box.vertices[box.faces])
 
@@ -130,12 +131,39 @@ def test_every_step_has_a_flag(ball):
     assert everything.removed["orient"] in (107, 320 - 107)  # every third face, or all the others
     assert everything.holes is None
     flags = {"merge_vertices", "drop_degenerate", "drop_duplicates", "drop_unused_vertices", "orient"}
-    assert set(everything.removed) == flags
-    nothing = finish_counting(broken, FinishConfig(**dict.fromkeys(flags, False)))
+    repairs = {"weld", "fill"}  # without points to ask, the others are not taken
+    assert set(everything.removed) == flags | repairs
+    unrepaired = RepairConfig(**dict.fromkeys(repairs, False))
+    nothing = finish_counting(broken, FinishConfig(**dict.fromkeys(flags, False), repair=unrepaired))
     assert nothing.removed == {}
     np.testing.assert_array_equal(nothing.mesh.faces, broken.faces)
     for flag in flags:
-        assert set(finish_counting(broken, FinishConfig(**{flag: False})).removed) == flags - {flag}
+        assert set(finish_counting(broken, FinishConfig(**{flag: False})).removed) == flags - {flag} | repairs
+    for flag in repairs:
+        config = FinishConfig(repair=RepairConfig(**{flag: False}))
+        assert set(finish_counting(broken, config).removed) == flags | repairs - {flag}
+
+
+def test_the_repair_asks_the_points(box):
+    # A box without the two faces of one side is closed where there are points on that side, and stays open else.
+    whole, side = np.arange(12), np.flatnonzero((box.vertices[box.faces][:, :, 0] == 0.5).all(axis=1))
+    torn = soup(Mesh(box.vertices, box.faces[np.setdiff1d(whole, side)]))
+    points = sample_surface(box, 2000, np.random.default_rng(0))
+    closed = finish_counting(torn, FinishConfig(report_holes=True), points)
+    assert (closed.removed["fill"], closed.removed["cut"], closed.holes) == (2, 0, 0)
+    assert volume(closed.mesh) == pytest.approx(volume(box))
+    assert "snap" not in closed.removed  # no grid
+    assert "snap" in finish_counting(torn, FinishConfig(), points, 1 / 64).removed
+    left = finish_counting(torn, FinishConfig(report_holes=True), points[points[:, 0] < 0.49])
+    assert (left.removed["fill"], left.holes) == (0, 1)
+
+
+def test_close_proves_what_it_makes(box):
+    torn = soup(Mesh(box.vertices, box.faces[2:]))
+    mesh, _, holes, closed = finish_counting(torn, FinishConfig(close=True))
+    assert (closed, holes) == (True, None)
+    assert trimesh.Trimesh(*mesh).is_watertight
+    assert not finish_counting(EMPTY, FinishConfig(close=True)).closed
 
 
 def test_small_components_go_and_the_largest_stays(box, ball):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from known import cube, join, square
 from PIL import Image
 
@@ -346,3 +347,58 @@ def test_help_says_what_it_is_for():
     done = subprocess.run([sys.executable, "evaluate.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
     assert "GENERATED" in done.stdout
+
+
+def test_what_hurts_is_in_every_column(folders, tmp_path, monkeypatch, capsys):
+    generated, references = folders
+    meshes = blocks()
+    save(references / "e.obj", Mesh(cube().vertices * (2, 2, 1) + OFFSET, cube().faces[2:]))  # open itself
+    save(generated / "a_0_200f.ply", meshes["a"])  # closed
+    save(generated / "b_0_200f.ply", Mesh(meshes["b"].vertices, meshes["b"].faces[2:]))  # one side less
+    fin = np.vstack([meshes["c"].vertices, OFFSET + [0, 9, 9]])
+    save(generated / "c_0_200f.ply", Mesh(fin, np.vstack([meshes["c"].faces, [0, 1, 8]])))  # three faces at an edge
+    save(generated / "e_0_200f.ply", Mesh(cube().vertices * (2, 2, 1) + OFFSET, cube().faces))
+    seconds = {"a": 1.0, "b": 2.0, "c": 4.0, "e": 8.0}
+    made = [{"name": name, "mesh": f"{name}_0_200f.ply", "seconds": spent} for name, spent in seconds.items()]
+    write_records(generated, *made, {"name": "d", "error": "nothing came"})
+    metrics = figures(monkeypatch, tmp_path, generated, references, *FAST)["metrics"]
+    column = metrics["generated"]
+    assert column["success"]["value"] == pytest.approx(4 / 5)
+    assert column["seconds_median"]["value"] == pytest.approx(3)
+    assert column["closed_where_reference_is"]["value"] == pytest.approx(1 / 4)  # a of a, b, c, d; e does not count
+    assert column["boundary_edge_ratio_mean"]["value"] == pytest.approx((0 + 4 / 17 + 2 / 20 + 0) / 4)
+    assert column["nonmanifold_edges_mean"]["value"] == pytest.approx(1 / 4)
+    assert metrics["reference"]["closed_where_reference_is"]["value"] == 1
+    assert metrics["reference"]["boundary_edge_ratio_mean"]["value"] == pytest.approx(4 / 17 / 5)
+    assert metrics["reference"]["quad_ratio_mean"]["value"] == 1
+    assert metrics["decimated"]["closed_where_reference_is"]["value"] == 1  # where nothing was made, nothing is either
+    assert "success" not in metrics["reference"]
+    printed = capsys.readouterr().out
+    assert "boundary edge ratio" in printed
+    assert "topology score" in printed
+
+
+def test_baselines_start_from_the_same_input(folders, tmp_path, monkeypatch):
+    generated, references = folders
+    dense = tmp_path / "dense"
+    dense.mkdir()
+    for name, mesh in blocks().items():
+        save(generated / f"{name}_0_200f.ply", mesh)
+        fine = trimesh.Trimesh(*mesh, process=False).subdivide().subdivide().subdivide()
+        bumpy = fine.vertices + np.random.default_rng(0).normal(size=fine.vertices.shape) * 0.02
+        save(dense / f"{name}.ply", Mesh(bumpy, np.asarray(fine.faces, np.int32)))
+    write_records(generated, *({"name": name, "mesh": f"{name}_0_200f.ply"} for name in blocks()))
+    plain = figures(monkeypatch, tmp_path, generated, references, *FAST)["metrics"]
+    assert not {"decimated_input", "instant_meshes"} & plain.keys()
+    words = (generated, references, *FAST, "--baselines", "--inputs", dense)
+    metrics = figures(monkeypatch, tmp_path, *words)["metrics"]
+    column = metrics["decimated_input"]
+    assert column["meshes"] == 4
+    assert 10 <= column["faces_median"]["value"] <= 14  # of the generated meshes: 12
+    assert column["chamfer"]["median"]["value"] > metrics["decimated"]["chamfer"]["median"]["value"]  # noise stays
+    assert 0 < metrics["instant_meshes"]["meshes"] <= 4
+    assert metrics["instant_meshes"]["chamfer"]["median"]["value"] < 0.2  # where the reference is, and of its size
+    # Without --inputs the reference itself is what was put in.
+    same = figures(monkeypatch, tmp_path, generated, references, *FAST, "--baselines")["metrics"]
+    assert same["decimated_input"]["chamfer"]["median"] == same["decimated"]["chamfer"]["median"]
+    assert run(monkeypatch, *words[:-1], tmp_path / "nothing") == 1

@@ -5,8 +5,8 @@ import pytest
 from known import cube, grid, join, square, triangles
 
 from core.data.mesh import Mesh
-from core.evaluation.intersect import crossing, intersecting_faces, overlapping_boxes
 from core.evaluation.topology import topology
+from core.geometry.intersect import crossing, intersecting_faces, overlapping_boxes
 
 FLOOR = [[0, 0, 0], [4, 0, 0], [0, 0, 4]]
 
@@ -73,9 +73,9 @@ def test_degenerate_and_duplicate_faces():
 )
 def test_faces_that_cut_and_that_do_not(triangle, cuts):
     mesh = triangles(FLOOR, triangle)
-    assert intersecting_faces(mesh).tolist() == [cuts, cuts]
+    assert intersecting_faces(*mesh).tolist() == [cuts, cuts]
     turned = Mesh(mesh.vertices @ np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0] * 77, mesh.faces)
-    assert intersecting_faces(turned).tolist() == [cuts, cuts]
+    assert intersecting_faces(*turned).tolist() == [cuts, cuts]
 
 
 def test_random_triangles_against_edges_through_faces():
@@ -103,20 +103,20 @@ def _edge_pierces(p: np.ndarray, q: np.ndarray) -> bool:
 
 def test_two_cubes_that_run_into_each_other():
     apart = join(cube(), cube(center=(3, 0.1, 0.2)))
-    assert intersecting_faces(apart).sum() == 0
+    assert intersecting_faces(*apart).sum() == 0
     # The small cube sticks out of one side of the large one: all its faces but the inner and the outer side cut.
     mesh = join(cube(2), cube(0.5, center=(1, 0.1, 0.2)))
-    cut = intersecting_faces(mesh)
+    cut = intersecting_faces(*mesh)
     assert cut[12:].reshape(6, 2).any(axis=1).tolist() == [False, False, True, True, True, True]
     assert cut[:12].reshape(6, 2).any(axis=1).tolist() == [False, True, False, False, False, False]
 
 
 def test_a_finely_cut_surface_does_not_cut_itself():
-    assert not intersecting_faces(grid(40)).any()
+    assert not intersecting_faces(*grid(40)).any()
     bent = grid(40)
     bent.vertices[:, 1] = np.sin(9 * bent.vertices[:, 0]) * np.cos(7 * bent.vertices[:, 2]) * 0.1
-    assert not intersecting_faces(bent).any()
-    assert intersecting_faces(join(bent, grid(3, 0.02))).sum() > 18
+    assert not intersecting_faces(*bent).any()
+    assert intersecting_faces(*join(bent, grid(3, 0.02))).sum() > 18
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 100])

@@ -9,6 +9,7 @@ import torch
 
 from core.data.finish import FinishConfig
 from core.generation.sampling import SamplingConfig
+from core.geometry.finish import RepairConfig
 from core.inference.generator import Job
 from core.inference.options import InferConfig
 from core.inference.prefix import Prefix
@@ -16,6 +17,8 @@ from core.tokens import LiveDecoder, Tokenizer, TokenizerConfig
 from tests.inference.conftest import NANO, clouds, make_generator
 
 CONFIG = replace(NANO.test, test_max_seq_length=80, test_batch_size=3)
+NO_REPAIR = RepairConfig(weld=False, fill=False, cut=False, snap=False)
+AS_DECODED = FinishConfig(drop_degenerate=False, drop_duplicates=False, repair=NO_REPAIR)  # with just those faces
 
 
 def jobs(number: int, **options) -> list[Job]:
@@ -105,7 +108,7 @@ def test_stopping_leaves_whole_faces_that_a_prefix_goes_on_from(generator):
 
 def test_a_face_budget_closes_the_mesh(generator):
     for most in (1, 5):
-        config = replace(CONFIG, max_faces=most, finish=FinishConfig(drop_degenerate=False, drop_duplicates=False))
+        config = replace(CONFIG, max_faces=most, finish=AS_DECODED)
         closed = 0
         for _, result in generator.stream(jobs(6), config):
             faces = len(generator.tokenizer.decode(result.ids)[1])
@@ -120,8 +123,12 @@ def test_finishing_is_counted(generator):
     (result,) = generator.generate(clouds(1), [80], [0], config)
     vertices, faces = generator.tokenizer.decode(result.ids)
     removed = result.removed
-    assert len(result.mesh.faces) == len(faces) - removed["drop_degenerate"] - removed["drop_duplicates"]
-    assert len(result.mesh.vertices) == len(vertices) - removed["merge_vertices"] - removed["drop_unused_vertices"]
+    assert len(result.mesh.faces) == (
+        len(faces) - removed["drop_degenerate"] - removed["drop_duplicates"] + removed["fill"] - removed["cut"]
+    )
+    assert len(result.mesh.vertices) == (
+        len(vertices) - removed["merge_vertices"] - removed["weld"] - removed["drop_unused_vertices"]
+    )
     assert result.holes > 0
     assert result.seconds > 0
 
@@ -173,7 +180,8 @@ def test_what_cannot_be_is_said(generator):
 def test_a_mesh_is_a_prefix_in_its_input_s_place(generator, tmp_path):
     from core.data.mesh import Mesh, Placement, save
 
-    (made,) = generator.generate(clouds(1), [80], [0], CONFIG)
+    on_the_grid = replace(CONFIG, finish=FinishConfig(repair=NO_REPAIR))
+    (made,) = generator.generate(clouds(1), [80], [0], on_the_grid)
     place = Placement(np.array([100.0, -3, 7]), 0.25)
     save(tmp_path / "part.ply", Mesh(place.invert(made.mesh.vertices), made.mesh.faces))
     ids = Prefix(str(tmp_path / "part.ply"), generator.tokenizer, 513).of(place)

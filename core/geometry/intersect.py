@@ -8,22 +8,25 @@ duplicates, which are counted on their own; faces of one plane that overlap do.
 
 import numpy as np
 
-from core.data.mesh import Mesh, cross, lengths
+from core.geometry.vectors import cross, lengths
 
 TOLERANCE = 1e-5  # of the mesh's diagonal: closer is touching
 CHUNK = 1 << 17  # pairs tested at a time, for the memory
 
 
-def intersecting_faces(mesh: Mesh) -> np.ndarray:
-    """(F,) whether a face cuts through another of the mesh. Degenerate faces and duplicates cut nothing."""
-    cut = np.zeros(len(mesh.faces), bool)
-    corners = mesh.vertices[mesh.faces].astype(np.float64)  # (F, 3, 3)
-    proper = np.flatnonzero(_has_area(corners))
+def intersecting_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F,) whether a face cuts through another of vertices (V, 3), faces (F, 3).
+
+    Degenerate faces and duplicates cut nothing.
+    """
+    cut = np.zeros(len(faces), bool)
+    corners = vertices[faces].astype(np.float64)  # (F, 3, 3)
+    proper = np.flatnonzero(has_area(corners))
     if len(proper) < 2:
         return cut
     low = corners.min(axis=(0, 1))
     corners = (corners[proper] - low) / max(float(np.linalg.norm(corners.max(axis=(0, 1)) - low)), 1e-300)
-    ids = np.sort(mesh.faces[proper], axis=1)
+    ids = np.sort(faces[proper], axis=1)
     pairs = overlapping_boxes(corners.min(axis=1), corners.max(axis=1))
     for start in range(0, len(pairs), CHUNK):
         a, b = pairs[start : start + CHUNK].T
@@ -34,7 +37,8 @@ def intersecting_faces(mesh: Mesh) -> np.ndarray:
     return cut
 
 
-def _has_area(corners: np.ndarray) -> np.ndarray:
+def has_area(corners: np.ndarray) -> np.ndarray:
+    """(F,) whether triangles (F, 3, 3) have three corners that are not in a line."""
     u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     longest = np.maximum(np.maximum(lengths(u), lengths(v)), lengths(v - u))
     return lengths(cross(u, v)) > 1e-6 * longest**2
