@@ -139,7 +139,7 @@ def test_files_that_are_none_and_meshes_without_numbers_cost_themselves(folder, 
         ("pipe", "a pipe, not a file"),
         ("device", "a device, not a file"),
         ("denormal", "its longest side is 9."),
-        ("promises", "cannot be read as a point cloud"),
+        ("promises", "not readable as a point cloud"),
     ):
         assert reason in errors[name]
 

@@ -96,4 +96,5 @@ def test_a_run_writes_to_its_folder_alone(keep, generator, folder, tmp_path, mon
     records = {record.key for record in read_records(tmp_path / "out")}
     assert are_unique([name for name, repeat, _ in records if repeat == 0])
     assert len(records) == 20
-    assert {failure.name for failure in run.output.failures} == {foreign}  # trimesh cannot open it; the run goes on
+    assert not run.output.failures
+    assert any("caf" in name for name, _, _ in records)

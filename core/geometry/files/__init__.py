@@ -14,7 +14,7 @@ from core.geometry.mesh import Mesh
 # The module that reads a suffix. Meshes may turn out to hold points alone.
 _MESH_READERS = {
     **{".obj": "obj", ".ply": "ply", ".stl": "stl", ".off": "off"},
-    **{".glb": "gltf", ".gltf": "gltf", ".dae": "collada", ".3mf": "threemf"},
+    **{".glb": "gltf_scene", ".gltf": "gltf_scene", ".dae": "collada", ".3mf": "threemf"},
 }
 _POINT_READERS = {
     **{".xyz": "columns", ".pts": "columns", ".csv": "columns"},
@@ -53,6 +53,8 @@ def read_mesh(path: str | os.PathLike[str]) -> Mesh:
             vertices, faces = reader.read(data, path)
         if faces.size and not (faces.min() >= 0 and faces.max() < len(vertices)):
             raise ValueError(f"a face has index {faces.max()} (or {faces.min()}), there are {len(vertices)} vertices")
+    except MemoryError as error:
+        raise ValueError(f"{path}: takes more memory than there is ({error})") from error
     except Exception as error:  # a damaged file makes a reader stumble anywhere
         is_told = isinstance(error, ValueError) and not isinstance(error, UnicodeDecodeError)
         reason = str(error) if is_told else f"damaged ({type(error).__name__}: {error})"

@@ -10,8 +10,6 @@ from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 
-from core.geometry.mesh import Mesh
-
 COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 MOST_BYTES = 1 << 31  # of a buffer view that is decompressed
@@ -24,18 +22,6 @@ _KNOWN = re.compile(
     rf"{DRACO}|{'|'.join(MESHOPT)}|{INSTANCING}|KHR_mesh_quantization|(KHR|EXT)_(materials|texture|lights)_\w+"
     r"|MSFT_texture_dds|MSFT_lod|MSFT_packing_\w+|KHR_animation_pointer|KHR_xmp\w*"
 )
-
-
-def read(data: bytes, path: Path) -> Mesh:
-    """The default scene of a glTF file: see `core.geometry.files.gltf_scene`.
-
-    Raises:
-        ValueError: another version, a required extension that is not known here or whose decoder is not installed, and
-            buffers that are missing or too short.
-    """
-    from core.geometry.files.gltf_scene import Scene
-
-    return Scene(open_document(data, path)).mesh()
 
 
 def open_document(data: bytes, path: Path) -> "Document":

@@ -1,17 +1,28 @@
 """What a glTF file draws: nodes with their transforms, instances and skins, and the primitives of their meshes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.geometry.files.gltf import DRACO, INSTANCING, Document
+from core.geometry.files.gltf import DRACO, INSTANCING, Document, open_document
 from core.geometry.files.placing import Budget, mirrored, move, rotation
 from core.geometry.files.polygons import fan, join, strip
 from core.geometry.mesh import Mesh
 
 POINTS, TRIANGLES, STRIP, FAN = 0, 4, 5, 6
 Part = tuple[np.ndarray, np.ndarray]  # vertices (V, 3) and faces (F, 3)
+
+
+def read(data: bytes, path: Path) -> Mesh:
+    """The default scene of a glTF file: all root nodes where it has none.
+
+    Raises:
+        ValueError: another version, a required extension that is not known here or whose decoder is not installed, and
+            buffers that are missing or too short.
+    """
+    return Scene(open_document(data, path)).mesh()
 
 
 class Scene:
