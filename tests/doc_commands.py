@@ -103,10 +103,11 @@ def check_python(arguments: list[str]) -> None:
         parsed(lambda: parser().parse_args(arguments[2:]), "meto")
     elif arguments[1] == "pytest":
         check_pytest(arguments[2:])
-    elif importlib.util.find_spec(arguments[1]) is None:
+    elif (spec := importlib.util.find_spec(arguments[1])) is None:
         raise ValueError(f"python -m {arguments[1]}: no such module")
     else:
-        check_script(importlib.import_module(arguments[1]), arguments[2:])
+        program = f"{arguments[1]}.__main__" if spec.submodule_search_locations else arguments[1]
+        check_script(importlib.import_module(program), arguments[2:])
 
 
 @functools.cache

@@ -96,6 +96,7 @@ NOT_FIGURES = {
     "docs/evaluate.md#sets",
     "docs/evaluate.md#the-figures",
     "docs/generate.md#choosing-among-several-meshes",
+    "docs/generate.md#finishing",
     "docs/image-to-mesh.md#pictures",
     "docs/train.md#data",
 }
