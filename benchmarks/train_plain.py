@@ -15,7 +15,8 @@ from torch import Tensor
 from core.data.batch import Batch
 from core.groups import Steps
 from core.model.arae import ArAE
-from core.model.face_decoder import FaceDecoder, FaceLayer, rotary_angles
+from core.model.face_decoder import FaceDecoder, FaceLayer, faces_before, rotary_angles
+from core.model.face_input import Points, count_features
 from core.model.packed import packed_attention, packing
 from core.tokens import PAD
 from meto.surface import NUM_KINDS
@@ -32,8 +33,8 @@ def torch_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def padded_attention_of_ours(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """This project's, computed on the padding as on the rest."""
     batch, heads, longest, _ = q.shape
-    q, k, v = (x.transpose(1, 2).flatten(0, 1).flatten(1) for x in (q, k, v))  # (B * T, H * D)
-    attended = packed_attention(q, k, v, [longest] * batch, heads)
+    q, k, v = (x.transpose(1, 2).flatten(0, 1) for x in (q, k, v))  # (B * T, H, D)
+    attended = packed_attention(q, k, v, [longest] * batch)
     return attended.view(batch, longest, heads, -1).transpose(1, 2)
 
 
@@ -59,11 +60,16 @@ def _padded_layers(attention: Attention) -> AbstractContextManager:
     """A context in which the face decoder's layers see a padded batch (B, S + T, C)."""
 
     def through_layers(
-        self: FaceDecoder, condition: Tensor, steps: Steps, points: Tensor | None
+        self: FaceDecoder, condition: Tensor, steps: Steps, points: Tensor | None, num_faces: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         packed = packing(tuple(steps.lengths.tolist()), condition.device)
         before = F.pad(steps.groups[:-1, 0].long(), (1, 0)).masked_fill(packed.number == 0, NUM_KINDS)
-        inputs = self.input(steps, points, packed.row, before).to(condition.dtype)
+        counts = None
+        if self.counted and num_faces is not None:
+            faces = faces_before(steps.groups[:, 0], packed.number)
+            counts = count_features(num_faces[packed.row], faces, steps.observed.open_edges)
+        given = None if points is None else Points(points, steps.normals)
+        inputs = self.input(steps.observed, given, packed.row, before, counts).to(condition.dtype)
         x = torch.cat([condition, packed.pad(inputs)], dim=1)
         batch, longest, _ = x.shape
         positions = torch.arange(longest, device=x.device).repeat(batch)

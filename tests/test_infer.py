@@ -118,10 +118,10 @@ def test_files_that_are_none_and_meshes_without_numbers_cost_themselves(folder, 
         np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**11, 3)})
     read_input = run_module.read_input
 
-    def read(file, point_num, seed):
+    def read(file, *options):
         if file.name == "solid":
             raise MemoryError
-        source = read_input(file, point_num, seed)
+        source = read_input(file, *options)
         return source._replace(points=source.points * np.nan) if file.name == "scan" else source
 
     monkeypatch.setattr(run_module, "read_input", read)

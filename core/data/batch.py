@@ -26,8 +26,6 @@ class Batch:
     """(B, T) int64: BOS, mesh tokens, EOS, then PAD."""
     num_faces: Tensor
     """(B,) int64 faces in the tokens."""
-    chosen: Tensor | None = None
-    """(B,) bool the augmentation has chosen the face count: nothing else tells it."""
     points: Tensor | None = None
     """(B, N, 3) float32."""
     images: Tensor | None = None
@@ -37,6 +35,8 @@ class Batch:
     names: list[str] | None = None
     steps: Steps | None = None
     """Of the face decoder: the meshes' steps one after the other."""
+    chosen: Tensor | None = None
+    """(B,) bool the augmentation has chosen the face count: nothing else tells it."""
 
     def __len__(self) -> int:
         return len(self.ids)

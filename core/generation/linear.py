@@ -26,7 +26,7 @@ class PackedLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
-        self.out_features = linear.out_features
+        self.in_features, self.out_features = linear.in_features, linear.out_features
         self.bias = None if linear.bias is None else linear.bias.detach()
         weight = linear.weight.detach().contiguous()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS)

@@ -63,7 +63,7 @@ def killer(epoch, batch):
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])
-@pytest.mark.parametrize("killed_at", [(0, 5), (1, 4), (2, 1)])
+@pytest.mark.parametrize("killed_at", [(1, 1), (1, 4), (2, 1)])  # after the first checkpoint
 def test_a_killed_run_continues_bit_for_bit(tmp_path, killed_at, precision):
     options = {"save_every": 2, "gradient_accumulation_steps": 2, "mixed_precision": precision, "log_every": 1}
     train(tmp_path / "whole", **options)

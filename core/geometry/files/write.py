@@ -34,7 +34,7 @@ def remoteness(vertices: np.ndarray) -> float:
 
 def _text(mesh: Mesh, mark: str) -> bytes:
     away = remoteness(mesh.vertices)
-    digits = TEXT_DIGITS + int(np.ceil(np.log10(away / 10))) if away > 10 else TEXT_DIGITS
+    digits = TEXT_DIGITS + int(np.ceil(np.log10(away / 10))) if 10 < away < np.inf else TEXT_DIGITS
     form = f"{mark}{{:.{min(digits, 17)}g}} {{:.{min(digits, 17)}g}} {{:.{min(digits, 17)}g}}"
     lines = [form.format(*v) for v in mesh.vertices.tolist()]
     if mark:
